@@ -1,1 +1,33 @@
-//! Placeholder.
+//! What the book's text is made of, and whether it keeps its word.
+//!
+//! `cargo book` and the tests share this: [`root`] finds the book, [`pages`] lists its text, [`blocks`]
+//! takes the code blocks out of it as mdBook shows them, and [`check`] finds what mdBook itself is silent
+//! about: missing includes and anchors, dead links, pages nobody can reach.
+//!
+//! ```no_run
+//! let root = book::root()?;
+//! for problem in book::check(&root) {
+//!     eprintln!("{problem}");
+//! }
+//! # Ok::<(), anyhow::Error>(())
+//! ```
+
+mod blocks;
+mod build;
+mod check;
+mod config;
+mod distance;
+mod expand;
+mod include;
+mod paths;
+mod problem;
+mod root;
+mod summary;
+
+pub use blocks::{Block, blocks};
+pub use build::{Build, build, looks_like_a_build};
+pub use check::check;
+pub use distance::distance;
+pub use problem::Problem;
+pub use root::root;
+pub use summary::{Page, pages};

@@ -1,0 +1,318 @@
+//! The `{{#include …}}` directives of a page: where they are, and whether what they name exists.
+//!
+//! mdBook leaves a directive it cannot carry out in the text, or shows nothing at all, and calls the build a
+//! success. So the files, anchors and lines are looked up here.
+
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::Problem;
+use crate::paths::{folder, normal, shown};
+
+/// As deep as mdBook itself goes.
+const DEEPEST: usize = 10;
+
+// These three are mdBook's own expressions: whatever they match, mdBook acts upon, and nothing else.
+static DIRECTIVE: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\\\{\{#.*\}\}|\{\{\s*#([a-zA-Z0-9_]+)\s+([^}]+)\}\}").ok());
+static ANCHOR: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"ANCHOR:\s*([\w_-]+)").ok());
+static ANCHOR_END: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"ANCHOR_END:\s*([\w_-]+)").ok());
+static OPENING: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\{\{\s*#").ok());
+
+/// A directive in a text.
+pub(crate) struct Directive<'t> {
+    /// Where it stands.
+    pub(crate) range: Range<usize>,
+    /// `include`, `title`, …; `None` when it is escaped with a backslash.
+    kind: Option<&'t str>,
+    /// What follows the kind.
+    rest: &'t str,
+}
+
+/// All directives of a text, in order.
+pub(crate) fn directives(text: &str) -> Vec<Directive<'_>> {
+    let Some(expression) = DIRECTIVE.as_ref() else {
+        return Vec::new();
+    };
+    expression
+        .captures_iter(text)
+        .filter_map(|found| {
+            Some(Directive {
+                range: found.get(0)?.range(),
+                kind: found.get(1).map(|kind| kind.as_str()),
+                rest: found.get(2).map_or("", |rest| rest.as_str()),
+            })
+        })
+        .collect()
+}
+
+/// A text whose directives are looked at, and how to report about it.
+pub(crate) struct Text<'a> {
+    /// The root of the book, without symbolic links.
+    pub(crate) root: &'a Path,
+    /// The page to report about.
+    pub(crate) page: &'a Path,
+    /// The file the text is from, relative to the root: the page, or what it includes.
+    pub(crate) file: &'a Path,
+    /// The text of that file, or the part of it that is shown.
+    pub(crate) text: &'a str,
+    /// The line of the page that brought this text in, unless the text is the page.
+    pub(crate) brought_in_by: Option<usize>,
+    /// How many includes led here.
+    pub(crate) depth: usize,
+}
+
+impl Text<'_> {
+    /// Reports every directive that mdBook would not carry out.
+    pub(crate) fn check(&self, problems: &mut Vec<Problem>) {
+        let directives = directives(self.text);
+        for directive in &directives {
+            let line = self.line(directive.range.start);
+            let mut report = |message: String| {
+                problems.push(Problem::new(self.page, line, self.inside(message)))
+            };
+            match directive.kind {
+                None | Some("title") => {}
+                Some(kind @ ("include" | "rustdoc_include" | "playground" | "playpen")) => {
+                    match self.included(kind, directive.rest) {
+                        Ok(None) => {}
+                        Ok(Some((file, text))) => Text {
+                            file: &file,
+                            text: &text,
+                            brought_in_by: Some(line),
+                            depth: self.depth + 1,
+                            ..*self
+                        }
+                        .check(problems),
+                        Err(message) => report(message),
+                    }
+                }
+                Some(other) => report(format!(
+                    "mdBook has no directive `{{{{#{other} …}}}}`; write `include`, or `\\{{{{#` to show it as it stands"
+                )),
+            }
+        }
+        self.unfinished(&directives, problems);
+    }
+
+    /// What looks like a directive and is none: `{{#include x.rs` without its end, or without a path.
+    fn unfinished(&self, directives: &[Directive<'_>], problems: &mut Vec<Problem>) {
+        let Some(opening) = OPENING.as_ref() else {
+            return;
+        };
+        for found in opening.find_iter(self.text) {
+            if !directives
+                .iter()
+                .any(|directive| directive.range.contains(&found.start()))
+            {
+                let message = "an unfinished directive; write `{{#include path:anchor}}` on one line, \
+                               or `\\{{#` to show it as it stands";
+                problems.push(Problem::new(
+                    self.page,
+                    self.line(found.start()),
+                    self.inside(message.into()),
+                ));
+            }
+        }
+    }
+
+    fn line(&self, offset: usize) -> usize {
+        self.brought_in_by
+            .unwrap_or_else(|| line_at(self.text, offset))
+    }
+
+    /// Names the included file when the fault is there and not in the page.
+    fn inside(&self, message: String) -> String {
+        match self.brought_in_by {
+            Some(_) => format!("in {}: {message}", shown(self.file)),
+            None => message,
+        }
+    }
+
+    /// The file that a directive names and the text it takes from it; `None` when that has no directives.
+    fn included(&self, kind: &str, rest: &str) -> Result<Option<(PathBuf, String)>, String> {
+        let argument = rest.split_whitespace().next().unwrap_or("");
+        // A playground takes the whole argument as a path, an include splits it at the first colon.
+        let (path, part) = match argument.split_once(':') {
+            Some((path, part)) if kind.ends_with("include") => (path, part),
+            _ => (argument, ""),
+        };
+        if self.depth >= DEEPEST {
+            return Err(format!(
+                "`{path}` includes itself, or the includes are nested too deep; break the circle"
+            ));
+        }
+        let (file, text) = self.read(path)?;
+        let shown = Part::parse(part, &file)?.of(&text, &file)?;
+        Ok(OPENING
+            .as_ref()
+            .is_some_and(|opening| opening.is_match(&shown))
+            .then_some((file, shown)))
+    }
+
+    fn read(&self, path: &str) -> Result<(PathBuf, String), String> {
+        if Path::new(path).is_absolute() {
+            return Err(format!(
+                "`{path}` is an absolute path; write it relative to the folder of this file"
+            ));
+        }
+        let outside =
+            || format!("`{path}` lies outside the repository; include only what a clone has");
+        let file = normal(&folder(self.file).join(path)).ok_or_else(outside)?;
+        let name = shown(&file);
+        let missing = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::NotFound => format!(
+                "no file {name} to include; correct the path, which starts from {}/",
+                shown(folder(self.file))
+            ),
+            _ => format!("cannot include {name}: {error}"),
+        };
+        let real = self.root.join(&file).canonicalize().map_err(missing)?;
+        if !real.starts_with(self.root) {
+            return Err(outside());
+        }
+        if real.is_dir() {
+            return Err(format!("{name} is a folder; include one of its files"));
+        }
+        let text = fs::read_to_string(real).map_err(|error| match error.kind() {
+            std::io::ErrorKind::InvalidData => {
+                format!("{name} is not UTF-8 text, so it cannot be included")
+            }
+            _ => format!("cannot include {name}: {error}"),
+        })?;
+        Ok((file, text))
+    }
+}
+
+/// The line of an offset, counted from 1.
+pub(crate) fn line_at(text: &str, offset: usize) -> usize {
+    1 + text
+        .as_bytes()
+        .iter()
+        .take(offset)
+        .filter(|byte| **byte == b'\n')
+        .count()
+}
+
+/// The part of a file that a directive shows.
+enum Part<'d> {
+    /// From a line to a line, both counted from 1 and both shown.
+    Lines(Option<usize>, Option<usize>),
+    /// What stands between `ANCHOR: name` and `ANCHOR_END: name`.
+    Anchor(&'d str),
+}
+
+impl<'d> Part<'d> {
+    fn parse(part: &'d str, file: &Path) -> Result<Self, String> {
+        let (first, rest) = match part.split_once(':') {
+            Some((first, rest)) => (first, Some(rest)),
+            None => (part, None),
+        };
+        let number = |text: &str| text.parse::<usize>().ok();
+        match (first, rest) {
+            ("", None | Some("")) => Ok(Part::Lines(None, None)),
+            (name, None) if number(name).is_none() => Ok(Part::Anchor(name)),
+            (start, None) => Ok(Part::Lines(number(start), number(start))),
+            (start, Some(end))
+                if (start.is_empty() || number(start).is_some())
+                    && (end.is_empty() || number(end).is_some()) =>
+            {
+                Ok(Part::Lines(number(start), number(end)))
+            }
+            _ => Err(format!(
+                "`{part}` is neither an anchor of {} nor lines of it; write `:name`, `:from:to`, `:from:` or `::to`",
+                shown(file)
+            )),
+        }
+    }
+
+    fn of(&self, text: &str, file: &Path) -> Result<String, String> {
+        match *self {
+            Part::Lines(from, to) => lines(text, from, to, file),
+            Part::Anchor(name) => anchored(text, name, file),
+        }
+    }
+}
+
+fn lines(
+    text: &str,
+    from: Option<usize>,
+    to: Option<usize>,
+    file: &Path,
+) -> Result<String, String> {
+    let count = text.lines().count();
+    let (first, last) = (from.unwrap_or(1), to.unwrap_or(count));
+    let bounded = from.is_some() || to.is_some();
+    if bounded && (first < 1 || last < first || last > count) {
+        let wanted = if first == last {
+            format!("line {first}")
+        } else {
+            format!("lines {first} to {last}")
+        };
+        return Err(format!(
+            "{wanted} of {} cannot be included: it has {count}; correct the numbers, or better, use an anchor",
+            shown(file)
+        ));
+    }
+    Ok(text
+        .lines()
+        .skip(first.saturating_sub(1))
+        .take((last + 1).saturating_sub(first))
+        .collect::<Vec<_>>()
+        .join("\n"))
+}
+
+fn anchored(text: &str, name: &str, file: &Path) -> Result<String, String> {
+    let file = shown(file);
+    let starts = lines_naming(text, ANCHOR.as_ref(), name);
+    let ends = lines_naming(text, ANCHOR_END.as_ref(), name);
+    match (starts.as_slice(), ends.as_slice()) {
+        ([], _) => Err(format!(
+            "no anchor `{name}` in {file}; write `// ANCHOR: {name}` before and `// ANCHOR_END: {name}` after the lines to show"
+        )),
+        ([first, second, ..], _) => Err(format!(
+            "anchor `{name}` stands twice in {file}, lines {first} and {second}; give each a name of its own"
+        )),
+        (_, [first, second, ..]) => Err(format!(
+            "anchor `{name}` is closed twice in {file}, lines {first} and {second}; keep one `ANCHOR_END: {name}`"
+        )),
+        ([start], []) => Err(format!(
+            "anchor `{name}` of {file}, line {start}, is never closed; write `// ANCHOR_END: {name}` after the lines to show"
+        )),
+        ([start], [end]) if end < start => Err(format!(
+            "anchor `{name}` of {file} is closed in line {end}, before it is opened in line {start}; swap them"
+        )),
+        ([start], [end]) => {
+            let inside: Vec<&str> = text
+                .lines()
+                .skip(*start)
+                .take(end - start - 1)
+                .filter(|line| !line.contains("ANCHOR: ") && !line.contains("ANCHOR_END: "))
+                .collect();
+            if inside.iter().all(|line| line.trim().is_empty()) {
+                return Err(format!(
+                    "anchor `{name}` of {file}, line {start}, holds no line to show; put some between its ends"
+                ));
+            }
+            Ok(inside.join("\n"))
+        }
+    }
+}
+
+/// The lines, counted from 1, where `expression` finds `name`.
+fn lines_naming(text: &str, expression: Option<&Regex>, name: &str) -> Vec<usize> {
+    text.lines()
+        .enumerate()
+        .filter(|(_, line)| {
+            expression
+                .and_then(|expression| expression.captures(line))
+                .is_some_and(|found| found.get(1).is_some_and(|anchor| anchor.as_str() == name))
+        })
+        .map(|(index, _)| index + 1)
+        .collect()
+}
