@@ -1,0 +1,486 @@
+//! `console` blocks: typed into a shell as they stand, and what comes compared with what is shown.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Stdio};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::Place;
+use crate::fence;
+use crate::ports::{self, Ports};
+use crate::process::{
+    Output, Waited, as_in_a_readers_shell, both_outputs, end_session, in_a_session, pid_of,
+};
+use crate::rust::Lines;
+use crate::transcript::{compare, side_by_side};
+
+/// For a command that may have to compile first, and for any other.
+const LIMIT_OF_CARGO: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// How long what runs in the background may take to print what is shown below a later command.
+const BACKGROUND: Duration = Duration::from_secs(5);
+
+/// Reads commands, each ended by a zero byte, and says after each how it ended.
+///
+/// Job control is on, so that jobs are what they are at a terminal: `kill %1` reaches all of a pipeline, and
+/// Ctrl-C's signal is not ignored. A command finds nothing on its standard input, and `$?` is that of the one before.
+const SHELL: &str = r#"
+exec 3<&0 0</dev/null
+book_mark=$BOOK_MARK
+unset BOOK_MARK
+set -m
+status_of_the_page() { return "$1"; }
+book_status=0
+while IFS= read -r -d '' -u 3 book_command; do
+    status_of_the_page "$book_status"
+    eval "$book_command" 3<&-
+    book_status=$?
+    printf '\036%s\036\n' "$book_mark"
+done
+"#;
+
+/// Transcripts whose commands would run these very tests, or never end, and what holds them instead:
+/// the name for `elsewhere=…`, the file of the test, and the test in it.
+const ELSEWHERE: &[(&str, &str, &str)] = &[];
+
+/// A transcript on a page.
+#[derive(Debug)]
+pub(crate) struct Console {
+    pub(crate) file: String,
+    pub(crate) line: usize,
+    pub(crate) lines: Lines,
+    pub(crate) fence: fence::Console,
+    pub(crate) text: String,
+}
+
+/// A command, and the lines that are shown below it.
+#[derive(Debug, PartialEq, Eq)]
+struct Step {
+    /// Of the block, counted from 1.
+    line: usize,
+    command: String,
+    shown: Vec<String>,
+}
+
+impl Step {
+    fn in_background(&self) -> bool {
+        let command = self.command.trim_end();
+        command.ends_with('&') && !command.ends_with("&&")
+    }
+
+    fn limit(&self, fence: &fence::Console) -> Duration {
+        let usual = if self.command.contains("cargo") {
+            LIMIT_OF_CARGO
+        } else {
+            LIMIT
+        };
+        fence.limit.unwrap_or(usual)
+    }
+}
+
+/// Why a transcript was not run.
+pub(crate) type Skipped = Option<String>;
+
+impl Console {
+    /// Runs it in `root`.
+    pub(crate) fn check(&self, place: &Place) -> Result<Skipped, String> {
+        if let Some(name) = &self.fence.elsewhere {
+            return self.elsewhere(place, name).map(|()| None);
+        }
+        let mut steps = steps(&self.text).map_err(|line| {
+            self.fault(
+                line,
+                "this is no output of a command: begin the command with `$ `",
+            )
+        })?;
+        for what in self.fence.needs.iter().map(String::as_str).chain(["bash"]) {
+            if !is_there(what) {
+                return Ok(Some(format!("needs {what}")));
+            }
+        }
+        let _turn = Turn::wait();
+        let ports = Ports::of(&self.text);
+        for old in ports.chosen {
+            let new = ports::free().ok_or_else(|| self.fault(0, "there is no free port"))?;
+            for step in &mut steps {
+                step.command = ports::replace(&step.command, old, new);
+                for line in &mut step.shown {
+                    *line = ports::replace(line, old, new);
+                }
+            }
+        }
+        let _fixed = FixedPorts::wait(ports.fixed);
+        for port in &_fixed.0 {
+            if !ports::becomes_free(*port) {
+                return Err(self.fault(0, &format!(
+                    "this transcript needs port {port}, on which another program listens: end that, or name \
+                     a port by `--listen` on the page, for which the tests then put a free one"
+                )));
+            }
+        }
+        let mut shell =
+            Shell::start(place).map_err(|error| self.fault(0, &format!("no shell: {error}")))?;
+        let result = self.play(&mut shell, &steps);
+        let ended = shell
+            .end()
+            .map_err(|error| self.fault(0, &format!("its processes did not end: {error}")));
+        result.and(ended).map(|()| None)
+    }
+
+    fn play(&self, shell: &mut Shell, steps: &[Step]) -> Result<(), String> {
+        let mut background = false;
+        for step in steps {
+            let limit = step.limit(&self.fence);
+            background |= step.in_background();
+            let settle = if step.in_background() {
+                limit
+            } else if background {
+                BACKGROUND
+            } else {
+                Duration::ZERO
+            };
+            let shown: Vec<&str> = step
+                .shown
+                .iter()
+                .map(String::as_str)
+                .filter(|line| !is_notice(line))
+                .collect();
+            let Err(unlike) = shell.run(&step.command, limit, settle, &shown) else {
+                continue;
+            };
+            let command = step.command.lines().next().unwrap_or_default();
+            let first = |at: usize| {
+                // Notices are shown and not compared: find the line again that was.
+                let mut compared = (0..step.shown.len()).filter(|&n| !is_notice(&step.shown[n]));
+                let lines_of_command = step.command.lines().count();
+                step.line + lines_of_command + compared.nth(at).unwrap_or(step.shown.len())
+            };
+            let (line, what) = match unlike.why {
+                Why::Different(at) if step.in_background() => (
+                    first(at),
+                    format!(
+                        "did not print within {} s what the page shows",
+                        limit.as_secs()
+                    ),
+                ),
+                Why::Different(at) => (first(at), "does not print what the page shows".to_owned()),
+                Why::NoEnd => (
+                    step.line,
+                    format!("did not end within {} s", limit.as_secs()),
+                ),
+                Why::NoShell => (step.line, "cannot be run: the shell is gone".to_owned()),
+            };
+            let both = side_by_side(&shown, &unlike.came);
+            return Err(self.fault(line, &format!("`{command}` {what}\n{both}")));
+        }
+        Ok(())
+    }
+
+    fn elsewhere(&self, place: &Place, name: &str) -> Result<(), String> {
+        let Some((_, file, test)) = ELSEWHERE.iter().find(|(known, ..)| *known == name) else {
+            let known: Vec<&str> = ELSEWHERE.iter().map(|(known, ..)| *known).collect();
+            return Err(self.fault(0, &format!(
+                "`elsewhere={name}` names no test of the table in tests/src/console.rs, which has {known:?}"
+            )));
+        };
+        let code = std::fs::read_to_string(place.root.join(file)).unwrap_or_default();
+        if code.contains(&format!("fn {test}(")) {
+            Ok(())
+        } else {
+            Err(self.fault(0, &format!(
+                "`elsewhere={name}`: the test `{test}` is not in {file} any more; mend the table in \
+                 tests/src/console.rs"
+            )))
+        }
+    }
+
+    /// A message about a line of the block, counted from 1; 0 is its fence.
+    fn fault(&self, line: usize, message: &str) -> String {
+        let line = if line == 0 {
+            self.line
+        } else {
+            self.lines.at(line)
+        };
+        format!("{}:{line}: {message}", self.file)
+    }
+}
+
+/// Takes a transcript apart; `Err` is a line that belongs to no command.
+fn steps(text: &str) -> Result<Vec<Step>, usize> {
+    let mut steps: Vec<Step> = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        if let Some(command) = line.strip_prefix("$ ") {
+            steps.push(Step {
+                line: index + 1,
+                command: command.to_owned(),
+                shown: Vec::new(),
+            });
+            continue;
+        }
+        let Some(step) = steps.last_mut() else {
+            return Err(index + 1);
+        };
+        match line.strip_prefix("> ") {
+            Some(more) if step.shown.is_empty() => {
+                step.command.push('\n');
+                step.command.push_str(more);
+            }
+            _ => step.shown.push(line.to_owned()),
+        }
+    }
+    if steps.is_empty() { Err(1) } else { Ok(steps) }
+}
+
+/// What a shell or cargo says about itself, and not every time: a job's start and end, a compilation.
+fn is_notice(line: &str) -> bool {
+    const CARGO: [&str; 13] = [
+        "Adding",
+        "Blocking",
+        "Building",
+        "Checking",
+        "Compiling",
+        "Downloaded",
+        "Downloading",
+        "Finished",
+        "Fresh",
+        "Locking",
+        "Running",
+        "Scraping",
+        "Updating",
+    ];
+    const JOB: [&str; 6] = [
+        "Done",
+        "Exit",
+        "Hangup",
+        "Interrupt",
+        "Killed",
+        "Terminated",
+    ];
+    // Cargo sets its word right, in 12 columns.
+    let word = line.trim_start().split(' ').next().unwrap_or_default();
+    if CARGO.contains(&word) && line.find(word).is_some_and(|at| at + word.len() == 12) {
+        return true;
+    }
+    let Some((number, rest)) = line.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
+        return false;
+    };
+    let rest = rest.trim_start_matches(['+', '-']).trim();
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let is_state = JOB.contains(&rest.split([' ', ':']).next().unwrap_or_default());
+    is_number(number) && (is_number(rest) || rest == "[..]" || is_state)
+}
+
+/// What came, without notices and without the shell's own line numbers, which are not the reader's.
+fn tidy(text: &str) -> String {
+    text.lines()
+        .map(|line| line.trim_end_matches('\r'))
+        .filter(|line| !is_notice(line))
+        .map(|line| {
+            let rest = line
+                .strip_prefix("bash: line ")
+                .and_then(|rest| rest.split_once(": "));
+            match rest {
+                Some((_, rest)) => format!("bash: {rest}\n"),
+                None => format!("{line}\n"),
+            }
+        })
+        .collect()
+}
+
+fn is_there(what: &str) -> bool {
+    match what {
+        "linux" => cfg!(target_os = "linux"),
+        "macos" => cfg!(target_os = "macos"),
+        program => std::env::var_os("PATH").is_some_and(|path| {
+            std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+        }),
+    }
+}
+
+/// A shell that runs one block.
+struct Shell {
+    child: Child,
+    commands: Option<io::PipeWriter>,
+    output: Output,
+    mark: String,
+    /// How much of the output was compared.
+    compared: usize,
+}
+
+struct Unlike {
+    why: Why,
+    came: String,
+}
+
+enum Why {
+    /// From the line with this index on.
+    Different(usize),
+    NoEnd,
+    NoShell,
+}
+
+impl Shell {
+    fn start(place: &Place) -> io::Result<Self> {
+        let mark: String = (0..2)
+            .map(|_| format!("{:016x}", RandomState::new().build_hasher().finish()))
+            .collect();
+        let mut command = in_a_session(&place.stagehand, "bash");
+        as_in_a_readers_shell(&mut command);
+        command
+            .args(["--noprofile", "--norc", "-c", SHELL, "bash"])
+            .current_dir(&place.root)
+            .env("BOOK_MARK", &mark)
+            .env("CARGO_TARGET_DIR", &place.target)
+            .env("CARGO_TERM_COLOR", "never")
+            .env("CARGO_NET_OFFLINE", "true")
+            .env("LC_ALL", "C");
+        let (reader, commands) = io::pipe()?;
+        command.stdin(Stdio::from(OwnedFd::from(reader)));
+        let output = both_outputs(&mut command)?;
+        let child = command.spawn()?;
+        Ok(Self {
+            child,
+            commands: Some(commands),
+            output: Output::of(output),
+            mark,
+            compared: 0,
+        })
+    }
+
+    /// Runs one command, and compares what comes with what is shown, for up to `settle` after its end.
+    fn run(
+        &mut self,
+        command: &str,
+        limit: Duration,
+        settle: Duration,
+        shown: &[&str],
+    ) -> Result<(), Unlike> {
+        let from = self.compared;
+        let mark = format!("\x1e{}\x1e\n", self.mark);
+        let sent = self
+            .commands
+            .as_mut()
+            .map(|commands| commands.write_all(format!("{command}\0").as_bytes()));
+        let unlike = |why, came: &str| Unlike {
+            why,
+            came: tidy(came),
+        };
+        if !matches!(sent, Some(Ok(()))) {
+            return Err(unlike(Why::NoShell, ""));
+        }
+        let start = Instant::now();
+        let ended = self.output.wait(start + limit, |text| {
+            text[from..].find(&mark).map(|at| from + at)
+        });
+        let at = match ended {
+            Waited::Ready(at) => Some(at),
+            // `exit`: the shell is gone, and all that it printed is there.
+            Waited::Ended => None,
+            Waited::TimeOver => return Err(unlike(Why::NoEnd, &self.output.so_far()[from..])),
+        };
+        let mut last = (Why::NoEnd, String::new());
+        let matched = self.output.wait(Instant::now() + settle, |text| {
+            let came = match at {
+                Some(at) => {
+                    let (before, after) = (&text[from..at], &text[at + mark.len()..]);
+                    let newline = if before.is_empty() || before.ends_with('\n') {
+                        ""
+                    } else {
+                        "\n"
+                    };
+                    format!("{before}{newline}{after}")
+                }
+                None => text[from..].to_owned(),
+            };
+            let result = compare(shown, &tidy(&came));
+            let whole = at.is_none() || came.is_empty() || came.ends_with('\n');
+            match result {
+                Ok(()) if whole => Some(text.len()),
+                Ok(()) => {
+                    last = (Why::Different(shown.len()), came);
+                    None
+                }
+                Err(line) => {
+                    last = (Why::Different(line), came);
+                    None
+                }
+            }
+        });
+        match matched {
+            Waited::Ready(compared) => {
+                self.compared = compared;
+                Ok(())
+            }
+            Waited::Ended | Waited::TimeOver => Err(unlike(last.0, &last.1)),
+        }
+    }
+
+    /// Ends the shell and everything it started.
+    fn end(mut self) -> io::Result<()> {
+        drop(self.commands.take());
+        let leader = pid_of(&self.child)?;
+        let ended = end_session(leader);
+        self.child.kill()?;
+        self.child.wait()?;
+        ended?;
+        self.output.rest()?;
+        Ok(())
+    }
+}
+
+/// At most two transcripts at a time: they start servers and measure them.
+struct Turn;
+
+static TURNS: (Mutex<usize>, Condvar) = (Mutex::new(2), Condvar::new());
+
+impl Turn {
+    fn wait() -> Self {
+        let left = TURNS.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = TURNS
+            .1
+            .wait_while(left, |left| *left == 0)
+            .unwrap_or_else(PoisonError::into_inner);
+        *left -= 1;
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *TURNS.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        TURNS.1.notify_one();
+    }
+}
+
+/// The ports that a transcript uses as they are, for itself alone.
+struct FixedPorts(Vec<u16>);
+
+static IN_USE: (Mutex<Vec<u16>>, Condvar) = (Mutex::new(Vec::new()), Condvar::new());
+
+impl FixedPorts {
+    fn wait(ports: Vec<u16>) -> Self {
+        let in_use = IN_USE.0.lock().unwrap_or_else(PoisonError::into_inner);
+        IN_USE
+            .1
+            .wait_while(in_use, |in_use| {
+                ports.iter().any(|port| in_use.contains(port))
+            })
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(&ports);
+        Self(ports)
+    }
+}
+
+impl Drop for FixedPorts {
+    fn drop(&mut self) {
+        IN_USE
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|port| !self.0.contains(port));
+        IN_USE.1.notify_all();
+    }
+}

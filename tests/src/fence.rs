@@ -1,0 +1,219 @@
+//! What the line above a code block asks for.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What a block is, and what is to be done with it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Fence {
+    Rust(Rust),
+    Console(Console),
+    /// What the Rust block before it prints.
+    Output,
+    /// Not a program: a picture, a file, another language.
+    Other,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Rust {
+    pub(crate) edition: String,
+    pub(crate) must: Must,
+    pub(crate) limit: Duration,
+    /// What hidden lines begin with, beside `# `.
+    pub(crate) hidden: Option<String>,
+}
+
+/// What a Rust block promises.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Must {
+    RunWell,
+    Panic,
+    Compile,
+    /// Fail to compile, with this error code or, without one, with errors that have none.
+    NotCompile(Option<String>),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Console {
+    /// Programs that must be installed, or a system that this must be.
+    pub(crate) needs: Vec<String>,
+    /// The longest that one command may take.
+    pub(crate) limit: Option<Duration>,
+    /// The test that covers it instead.
+    pub(crate) elsewhere: Option<String>,
+}
+
+/// The longest that a Rust block may run.
+pub(crate) const RUN_LIMIT: Duration = Duration::from_secs(10);
+
+/// Reads the info string of a fence: `rust,should_panic`.
+///
+/// # Errors
+///
+/// What is wrong with it, and what to write instead.
+pub(crate) fn parse(info: &str) -> Result<Fence, String> {
+    let mut words = info
+        .split(|c: char| c == ',' || c.is_whitespace())
+        .filter(|word| !word.is_empty());
+    let language = words.next().unwrap_or_default();
+    let words: Vec<&str> = words.collect();
+    match language {
+        "rust" => rust(&words).map(Fence::Rust),
+        "console" => console(&words).map(Fence::Console),
+        "text" if words.contains(&"output") => Ok(Fence::Output),
+        "sh" | "shell" | "bash" | "zsh" | "shell-session" | "shellsession" | "terminal" => {
+            Err(format!(
+                "`{language}` blocks are not checked; write `console`, a `$ ` before each command, and what it prints"
+            ))
+        }
+        "" => Err(
+            "the fence says no language; write `rust`, `console`, or `text` for what is neither"
+                .to_owned(),
+        ),
+        "rs" | "Rust" | "ignore" | "no_run" | "should_panic" | "compile_fail" | "editable" => {
+            Err(format!(
+                "begin the fence with `rust` instead of `{language}`, or the block is not tested"
+            ))
+        }
+        _ => Ok(Fence::Other),
+    }
+}
+
+fn rust(words: &[&str]) -> Result<Rust, String> {
+    let mut fence = Rust {
+        edition: "2024".to_owned(),
+        must: Must::RunWell,
+        limit: RUN_LIMIT,
+        hidden: None,
+    };
+    let mut code = None;
+    let mut promises = 0;
+    for word in words {
+        match *word {
+            "editable" | "runnable" | "noplayground" | "noplaypen" | "mdbook-runnable" => {}
+            "no_run" => (fence.must, promises) = (Must::Compile, promises + 1),
+            "should_panic" => (fence.must, promises) = (Must::Panic, promises + 1),
+            "compile_fail" => (fence.must, promises) = (Must::NotCompile(None), promises + 1),
+            "edition2015" | "edition2018" | "edition2021" | "edition2024" => {
+                word["edition".len()..].clone_into(&mut fence.edition);
+            }
+            "ignore" => {
+                return Err("`ignore` is not allowed: a block that is not tested may be wrong; use `no_run`, \
+                            `compile_fail,E…`, or `text` if it is not Rust".to_owned());
+            }
+            _ if is_error_code(word) && code.is_none() => code = Some((*word).to_owned()),
+            _ => match word.split_once('=') {
+                Some(("hidelines", prefix)) => fence.hidden = Some(prefix.to_owned()),
+                Some(("timeout", value)) => {
+                    let limit = seconds(value)?;
+                    if limit > RUN_LIMIT {
+                        return Err(format!(
+                            "a block may run for {} s at most",
+                            RUN_LIMIT.as_secs()
+                        ));
+                    }
+                    fence.limit = limit;
+                }
+                _ => return Err(unknown(word)),
+            },
+        }
+    }
+    if promises > 1 {
+        return Err("only one of `no_run`, `should_panic`, `compile_fail` can hold".to_owned());
+    }
+    match (&mut fence.must, code) {
+        (_, None) => {}
+        (Must::NotCompile(expected), code) => *expected = code,
+        (_, Some(code)) => return Err(format!("`{code}` stands without `compile_fail`")),
+    }
+    Ok(fence)
+}
+
+fn console(words: &[&str]) -> Result<Console, String> {
+    let mut fence = Console {
+        needs: Vec::new(),
+        limit: None,
+        elsewhere: None,
+    };
+    for word in words {
+        match word.split_once('=') {
+            Some(("needs", what)) => fence.needs.push(what.to_owned()),
+            Some(("timeout", value)) => fence.limit = Some(seconds(value)?),
+            Some(("elsewhere", test)) => fence.elsewhere = Some(test.to_owned()),
+            _ if *word == "ignore" => {
+                return Err("`ignore` is not allowed: a transcript is run, or names the test that covers it \
+                            (`elsewhere=…`)".to_owned());
+            }
+            _ => return Err(unknown(word)),
+        }
+    }
+    Ok(fence)
+}
+
+fn seconds(value: &str) -> Result<Duration, String> {
+    match value.parse() {
+        Ok(seconds @ 1..=600) => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!(
+            "`timeout={value}`: write whole seconds from 1 to 600"
+        )),
+    }
+}
+
+fn unknown(word: &str) -> String {
+    format!("the attribute `{word}` is unknown; tests/README.md lists those there are")
+}
+
+fn is_error_code(word: &str) -> bool {
+    word.strip_prefix('E')
+        .is_some_and(|digits| digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fence, Must, parse};
+
+    fn must(info: &str) -> Must {
+        match parse(info) {
+            Ok(Fence::Rust(rust)) => rust.must,
+            other => panic!("{info}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn attributes_say_what_a_rust_block_promises() {
+        assert_eq!(must("rust"), Must::RunWell);
+        assert_eq!(must("rust,editable"), Must::RunWell);
+        assert_eq!(must("rust, no_run"), Must::Compile);
+        assert_eq!(must("rust,should_panic"), Must::Panic);
+        assert_eq!(must("rust,compile_fail"), Must::NotCompile(None));
+        assert_eq!(
+            must("rust,compile_fail,E0521"),
+            Must::NotCompile(Some("E0521".to_owned()))
+        );
+    }
+
+    #[test]
+    fn what_would_go_untested_is_refused() {
+        for info in [
+            "",
+            "rs",
+            "ignore",
+            "rust,ignore",
+            "rust,norun",
+            "rust,E0521",
+            "rust,no_run,should_panic",
+            "rust,timeout=11",
+            "sh",
+            "bash",
+            "console,ignore",
+            "console,timeout=0",
+            "console,need=nc",
+        ] {
+            assert!(parse(info).is_err(), "{info}");
+        }
+        assert_eq!(parse("text"), Ok(Fence::Other));
+        assert_eq!(parse("text,output"), Ok(Fence::Output));
+        assert_eq!(parse("toml"), Ok(Fence::Other));
+    }
+}

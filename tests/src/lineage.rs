@@ -1,0 +1,1 @@
+//! What a chapter carries over from the one before.

@@ -1,0 +1,38 @@
+//! Every code block of every page and README does what its page says.
+
+use std::process::ExitCode;
+
+use book_tests::{Suite, checks, files, here};
+
+fn main() -> ExitCode {
+    let place = here!();
+    let root = place.root.clone();
+    let mut suite = match Suite::new(place) {
+        Ok(suite) => suite,
+        Err(error) => {
+            eprintln!("the tests cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let lines = |problems: &[book::Problem]| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        if lines.is_empty() {
+            Ok(())
+        } else {
+            Err(lines.join("\n"))
+        }
+    };
+
+    match files(&root) {
+        Ok(files) => {
+            for check in files.iter().flat_map(|file| checks(&root, file)) {
+                suite.add_check(check);
+            }
+        }
+        Err(problems) => suite.add("the list of pages can be read", move || lines(&problems)),
+    }
+    suite.add("includes, anchors and links lead somewhere", move || {
+        lines(&book::check(&root))
+    });
+    suite.run()
+}
