@@ -1,36 +1,41 @@
 //! The static site.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use mdbook_driver::MDBook;
 
-/// A finished build.
-#[derive(Debug, Clone, Copy)]
-pub struct Build {
-    /// How long it took, the checks included.
-    pub took: Duration,
-}
+use crate::{Problem, check};
 
-/// Builds the book at `root` into the folder `dest`, whose content is replaced.
+/// Checks the book at `root` and builds it into the folder `dest`, whose content is replaced.
 ///
-/// Call [`check`](crate::check) first: mdBook does not complain about a missing include.
+/// Says how long that took.
 ///
 /// # Errors
 ///
-/// When mdBook cannot load or render the book, or cannot write to `dest`.
-pub fn build(root: &Path, dest: &Path) -> Result<Build> {
+/// What [`check()`] finds, and then nothing is written; or what mdBook could not do.
+pub fn build(root: &Path, dest: &Path) -> Result<Duration, Vec<Problem>> {
     let started = Instant::now();
-    let mut book = MDBook::load(root).context("the book cannot be loaded")?;
-    book.config.build.create_missing = false;
-    book.config.build.build_dir =
-        std::path::absolute(dest).context("not a folder to build into")?;
-    book.build()
-        .with_context(|| format!("the book cannot be built into {}", dest.display()))?;
-    Ok(Build {
-        took: started.elapsed(),
-    })
+    let problems = check(root);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    render(root, dest).map_err(|error| vec![Problem::new("book.toml", 1, format!("{error:#}"))])?;
+    Ok(started.elapsed())
+}
+
+/// Builds without checking.
+pub(crate) fn render(root: &Path, dest: &Path) -> Result<()> {
+    let dest = std::path::absolute(dest).context("not a folder to build into")?;
+    let built = catch_unwind(AssertUnwindSafe(|| -> Result<()> {
+        let mut book = MDBook::load(root).context("the book cannot be loaded")?;
+        book.config.build.build_dir = dest;
+        book.build().context("the book cannot be built")
+    }));
+    // mdBook panics on some malformed HTML, and a server must outlive that.
+    built.unwrap_or_else(|_| bail!("mdBook gave up on this book; its own words are above"))
 }
 
 /// Whether a folder holds what an earlier build wrote, so that its content may be replaced.

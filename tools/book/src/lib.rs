@@ -25,7 +25,7 @@ mod root;
 mod summary;
 
 pub use blocks::{Block, blocks};
-pub use build::{Build, build, looks_like_a_build};
+pub use build::{build, looks_like_a_build};
 pub use check::check;
 pub use distance::distance;
 pub use problem::Problem;

@@ -156,7 +156,7 @@ Text[^a][^b].
         fs::write(book.path().join("src/SUMMARY.md"), "[One](one.md)\n").unwrap();
         fs::write(book.path().join("src/one.md"), PAGE).unwrap();
         let site = book.path().join("site");
-        crate::build(book.path(), &site).unwrap();
+        crate::build::render(book.path(), &site).unwrap();
         let built = fs::read_to_string(site.join("one.html")).unwrap();
         let start = built.find("<main>").unwrap();
         let end = built.find("</main>").unwrap();
