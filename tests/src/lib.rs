@@ -4,6 +4,7 @@
 //! `console` blocks are typed into a shell. [`copied_out`] tests the chapters outside the workspace, [`lineage`]
 //! what each carries over from the one before. README.md of this folder says how to use all this on a page.
 
+mod chapters;
 mod check;
 mod console;
 pub mod copied_out;
@@ -16,6 +17,7 @@ pub mod rust;
 mod suite;
 mod transcript;
 
+pub use chapters::chapters;
 pub use check::{Check, checks, files};
 pub use place::Place;
 pub use suite::{Suite, expectation};
