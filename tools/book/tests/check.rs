@@ -456,6 +456,22 @@ fn a_fence_that_html_swallows() {
 }
 
 #[test]
+fn html_that_is_not_closed() {
+    finds(
+        |book| book.edit("src/two.md", "</details>", ""),
+        &[
+            "src/two.md:15: `<details>` is not closed in the paragraph, list or page it was opened in; write `</details>` there",
+        ],
+    );
+    finds(
+        |book| book.edit("src/two.md", "</details>", "</details></div>"),
+        &[
+            "src/two.md:22: `</div>` closes nothing that was opened in the same paragraph, list or page; take it out, or open it",
+        ],
+    );
+}
+
+#[test]
 fn a_broken_configuration() {
     let book = Fixture::new();
     book.write("book.toml", "[book]\ntitle = \"x\"\nauthor = \"x\"\n");

@@ -1,6 +1,6 @@
 //! The tags and attributes of raw HTML: just enough to find links and `id`s.
 
-/// A start tag.
+/// A tag.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Tag {
     /// Where it stands in the text.
@@ -9,23 +9,41 @@ pub(crate) struct Tag {
     pub(crate) name: String,
     /// Names in small letters and values, entities decoded.
     pub(crate) attributes: Vec<(String, String)>,
+    /// Whether it is `</…>`.
+    pub(crate) end: bool,
+    /// Whether it is `<…/>`.
+    pub(crate) closed: bool,
 }
 
 /// The start tags of a piece of HTML. Comments are left out.
 pub(crate) fn tags(html: &str) -> Vec<Tag> {
+    let mut tags = tags_and_ends(html);
+    tags.retain(|tag| !tag.end);
+    tags
+}
+
+/// All tags of a piece of HTML.
+pub(crate) fn tags_and_ends(html: &str) -> Vec<Tag> {
     let mut tags = Vec::new();
     let mut at = 0;
     while let Some(next) = html[at..].find('<') {
         let offset = at + next;
-        let rest = &html[offset..];
-        if let Some(comment) = rest.strip_prefix("<!--") {
+        let rest = &html[offset + 1..];
+        let end = rest.starts_with('/');
+        if let Some(comment) = rest.strip_prefix("!--") {
             at = comment
                 .find("-->")
                 .map_or(html.len(), |end| offset + 4 + end + 3);
-        } else if rest[1..].starts_with(|c: char| c.is_ascii_alphabetic()) {
-            let (tag, length) = tag(rest, offset);
+        } else if rest[usize::from(end)..].starts_with(|c: char| c.is_ascii_alphabetic()) {
+            let start = offset + 1 + usize::from(end);
+            let (tag, length) = tag(&html[start..], offset, end);
+            at = start + length;
+            if !end && ["script", "style"].contains(&tag.name.as_str()) {
+                // What stands in these is not HTML.
+                let close = format!("</{}", tag.name);
+                at = html[at..].find(&close).map_or(html.len(), |next| at + next);
+            }
             tags.push(tag);
-            at = offset + length;
         } else {
             at = offset + 1;
         }
@@ -33,15 +51,18 @@ pub(crate) fn tags(html: &str) -> Vec<Tag> {
     tags
 }
 
-/// The tag at the start of `html`, and its length.
-fn tag(html: &str, offset: usize) -> (Tag, usize) {
-    let name_end = html[1..]
-        .find(|c: char| c.is_whitespace() || c == '>' || c == '/')
-        .map_or(html.len(), |end| end + 1);
+/// The tag whose name `html` starts with, and how much of the text it takes.
+fn tag(html: &str, offset: usize, end: bool) -> (Tag, usize) {
+    let name_end = html
+        .find(|c: char| c.is_whitespace() || matches!(c, '>' | '/'))
+        .unwrap_or(html.len());
+    let name = html[..name_end].to_ascii_lowercase();
     let mut tag = Tag {
         offset,
-        name: html[1..name_end].to_ascii_lowercase(),
+        name,
         attributes: Vec::new(),
+        end,
+        closed: false,
     };
     let mut at = name_end;
     loop {
@@ -50,6 +71,7 @@ fn tag(html: &str, offset: usize) -> (Tag, usize) {
             .unwrap_or(html.len() - at);
         at += blank;
         if at >= html.len() || html[at..].starts_with('>') {
+            tag.closed = html[..at].ends_with('/');
             return (tag, (at + 1).min(html.len()));
         }
         let end = html[at..]

@@ -1,5 +1,6 @@
 //! Everything about the text that can be wrong without mdBook saying so.
 
+mod balance;
 pub(crate) mod fence;
 mod html;
 mod ids;
@@ -21,7 +22,7 @@ use crate::{Page, Problem, config, summary};
 ///   an include from outside the repository; a directive that mdBook does not know;
 /// - a link or an image that leads nowhere, a `#fragment` that no heading has, here or on the other page;
 /// - a page that `SUMMARY.md` does not list, and an entry without its page;
-/// - a code fence that is not closed, or that mdBook does not see as one.
+/// - a code fence that is not closed, or that mdBook does not see as one; HTML that is not closed.
 ///
 /// Besides the pages, `README.md` and `chapters/*/README.md` are read. Nothing outside the machine is asked:
 /// of a web address only the spelling is looked at. Sorted by file and line.
@@ -62,6 +63,7 @@ pub fn check(root: &Path) -> Vec<Problem> {
     }
     for document in &texts {
         fence::check(&document.path, &document.expanded, &options, &mut problems);
+        balance::check(&document.path, &document.expanded, &options, &mut problems);
     }
     links::Links {
         root,
