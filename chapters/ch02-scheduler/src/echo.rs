@@ -35,7 +35,7 @@ pub fn listen(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
 /// The tasks still call the blocking `accept`, `read` and `write`, and whoever blocks holds the
 /// only thread: the clients are served one after the other, as before.
 // ANCHOR: serve
-pub async fn serve(listener: TcpListener) {
+pub async fn serve(listener: TcpListener) -> ! {
     loop {
         if let Some((stream, address)) = accept(&listener) {
             drop(spawn(async move {

@@ -16,10 +16,7 @@ fn main() -> ExitCode {
         Ok(listener)
     });
     match listening {
-        Ok(listener) => {
-            run(serve(listener));
-            ExitCode::SUCCESS
-        }
+        Ok(listener) => run(serve(listener)),
         Err(error) => {
             report(error);
             ExitCode::FAILURE

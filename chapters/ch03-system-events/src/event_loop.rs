@@ -1,0 +1,380 @@
+//! Readiness: what the system says about the sockets, and who waits for it.
+//!
+//! A socket is registered once, for reading and writing, edge-triggered: the system reports each
+//! change to ready once. So we remember what it said, until an operation finds nothing more to do.
+
+use crate::budget;
+use crate::scheduler::Scheduler;
+use crate::table::Waiter;
+use mio::event::Source;
+use mio::{Events, Interest, Poll as Selector, Registry, Token};
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+/// The direction of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Read,
+    Write,
+}
+
+// ANCHOR: readiness
+/// What is known of one direction of a socket.
+#[derive(Default)]
+struct Readiness {
+    ready: bool,
+    /// The other end has hung up, or the socket has failed. The system says so once, and from
+    /// then on the direction stays ready: there is an end, or an error, to be read.
+    hung_up: bool,
+    waiter: Option<Waiter>,
+}
+
+#[derive(Default)]
+struct Place {
+    taken: bool,
+    read: Readiness,
+    write: Readiness,
+}
+// ANCHOR_END: readiness
+
+impl Place {
+    fn side(&mut self, side: Side) -> &mut Readiness {
+        match side {
+            Side::Read => &mut self.read,
+            Side::Write => &mut self.write,
+        }
+    }
+}
+
+/// The token of the wakes from other threads; the sockets count from zero.
+const INTERRUPT: Token = Token(usize::MAX);
+
+/// How often to try again while descriptors are short. They may be freed by code that this event
+/// loop does not see.
+const SHORTAGE_RETRY: Duration = Duration::from_millis(100);
+
+// ANCHOR: event_loop
+/// The sockets of one scheduler, and the one place where its thread sleeps.
+pub(crate) struct EventLoop {
+    selector: RefCell<Selector>,
+    events: RefCell<Events>,
+    registry: Registry,
+    places: RefCell<Vec<Place>>,
+    vacant: RefCell<Vec<usize>>,
+    /// How many waiters there are in all places.
+    waiting: Cell<usize>,
+    shortage: RefCell<Shortage>,
+}
+
+/// Those who wait for a descriptor to become free.
+#[derive(Default)]
+struct Shortage {
+    waiters: Vec<Waiter>,
+    retry_at: Option<Instant>,
+}
+// ANCHOR_END: event_loop
+
+impl EventLoop {
+    pub(crate) fn new() -> io::Result<EventLoop> {
+        let selector = Selector::new()?;
+        let registry = selector.registry().try_clone()?;
+        Ok(EventLoop {
+            selector: RefCell::new(selector),
+            events: RefCell::new(Events::with_capacity(256)),
+            registry,
+            places: RefCell::default(),
+            vacant: RefCell::default(),
+            waiting: Cell::new(0),
+            shortage: RefCell::default(),
+        })
+    }
+
+    /// What ends the sleep of this event loop from any thread.
+    pub(crate) fn interrupter(&self) -> io::Result<impl Fn() + Send + Sync + 'static> {
+        let waker = mio::Waker::new(&self.registry, INTERRUPT)?;
+        // It fails only for a loop that is gone, and that one sleeps no more.
+        Ok(move || drop(waker.wake()))
+    }
+
+    /// Whether an event could come that somebody waits for.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.waiting.get() > 0 || !self.shortage.borrow().waiters.is_empty()
+    }
+
+    // ANCHOR: look
+    /// Takes in what the system has to say, and wakes who waited for it. If `sleep`, waits until
+    /// there is something, or an interrupt.
+    pub(crate) fn look(&self, sleep: bool, scheduler: &Scheduler) -> io::Result<()> {
+        if !sleep && !self.is_awaited() {
+            return Ok(());
+        }
+        let timeout = if sleep {
+            self.until_retry()
+        } else {
+            Some(Duration::ZERO)
+        };
+        let mut events = self.events.borrow_mut();
+        match self.selector.borrow_mut().poll(&mut events, timeout) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+            result => result?,
+        }
+        for event in &*events {
+            if event.token() == INTERRUPT {
+                continue;
+            }
+            let hung_up = event.is_read_closed() || event.is_error();
+            if event.is_readable() || hung_up {
+                self.set_ready(event.token().0, Side::Read, hung_up, scheduler);
+            }
+            let hung_up = event.is_write_closed() || event.is_error();
+            if event.is_writable() || hung_up {
+                self.set_ready(event.token().0, Side::Write, hung_up, scheduler);
+            }
+        }
+        drop(events);
+        if self.until_retry() == Some(Duration::ZERO) {
+            self.end_shortage(scheduler);
+        }
+        Ok(())
+    }
+
+    /// An event may be about a socket that had this place before. It does no harm: whoever is
+    /// woken by it tries, and waits again.
+    fn set_ready(&self, place: usize, side: Side, hung_up: bool, scheduler: &Scheduler) {
+        let waiter = match self.places.borrow_mut().get_mut(place) {
+            Some(place) if place.taken => {
+                let readiness = place.side(side);
+                readiness.ready = true;
+                readiness.hung_up |= hung_up;
+                readiness.waiter.take()
+            }
+            _ => None,
+        };
+        // Not while the places are borrowed: a waker may be anybody's code.
+        if let Some(waiter) = waiter {
+            self.waiting.set(self.waiting.get() - 1);
+            scheduler.wake_waiter(waiter);
+        }
+    }
+    // ANCHOR_END: look
+
+    fn is_ready(&self, place: usize, side: Side) -> bool {
+        self.places.borrow_mut()[place].side(side).ready
+    }
+
+    fn clear(&self, place: usize, side: Side) {
+        self.places.borrow_mut()[place].side(side).ready = false;
+    }
+
+    fn clear_unless_hung_up(&self, place: usize, side: Side) {
+        let mut places = self.places.borrow_mut();
+        let readiness = places[place].side(side);
+        readiness.ready = readiness.hung_up;
+    }
+
+    fn set_waiter(&self, place: usize, side: Side, waiter: Waiter) {
+        let former = self.places.borrow_mut()[place]
+            .side(side)
+            .waiter
+            .replace(waiter);
+        if former.is_none() {
+            self.waiting.set(self.waiting.get() + 1);
+        }
+    }
+
+    fn take_place(&self, read: bool, write: bool) -> usize {
+        let place = Place {
+            taken: true,
+            read: Readiness {
+                ready: read,
+                ..Readiness::default()
+            },
+            write: Readiness {
+                ready: write,
+                ..Readiness::default()
+            },
+        };
+        let mut places = self.places.borrow_mut();
+        match self.vacant.borrow_mut().pop() {
+            Some(index) => {
+                places[index] = place;
+                index
+            }
+            None => {
+                places.push(place);
+                places.len() - 1
+            }
+        }
+    }
+
+    fn leave_place(&self, index: usize) {
+        let left = std::mem::take(&mut self.places.borrow_mut()[index]);
+        self.vacant.borrow_mut().push(index);
+        let waiters = [left.read.waiter, left.write.waiter].into_iter().flatten();
+        self.waiting.set(self.waiting.get() - waiters.count());
+    }
+
+    fn until_retry(&self) -> Option<Duration> {
+        let retry_at = self.shortage.borrow().retry_at?;
+        Some(retry_at.saturating_duration_since(Instant::now()))
+    }
+
+    fn end_shortage(&self, scheduler: &Scheduler) {
+        let Shortage { waiters, .. } = self.shortage.take();
+        for waiter in waiters {
+            scheduler.wake_waiter(waiter);
+        }
+    }
+}
+
+/// Waits until a socket of this run is closed, or a tenth of a second has passed: for a server
+/// that was told that there are no descriptors left, so that it tries again at the right moment
+/// and does not spin meanwhile.
+///
+/// Dropped, it waits no more and has done nothing.
+///
+/// # Panics
+///
+/// If polled outside of [`run`](crate::run).
+// ANCHOR: shortage
+pub async fn descriptor_freed() {
+    let mut waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        let noted = Scheduler::with_current(|scheduler| {
+            scheduler.wait_for("a free descriptor", None);
+            let waiter = scheduler.waiter(cx.waker());
+            let mut shortage = scheduler.event_loop.shortage.borrow_mut();
+            shortage.waiters.push(waiter);
+            shortage
+                .retry_at
+                .get_or_insert_with(|| Instant::now() + SHORTAGE_RETRY);
+        });
+        assert!(
+            noted.is_some(),
+            "descriptor_freed was awaited outside of run"
+        );
+        Poll::Pending
+    })
+    .await;
+}
+// ANCHOR_END: shortage
+
+// ANCHOR: registered
+/// A socket that the event loop of this thread watches.
+pub(crate) struct Registered<S: Source> {
+    socket: S,
+    place: usize,
+    event_loop: Rc<EventLoop>,
+}
+
+impl<S: Source> Registered<S> {
+    /// Registers `socket`. One that may be ready counts as ready until an operation finds that it
+    /// is not; one that still connects must not, it has to wait for the system's word.
+    pub(crate) fn new(mut socket: S, ready: bool) -> io::Result<Registered<S>> {
+        let event_loop = Scheduler::with_current(|scheduler| scheduler.event_loop.clone());
+        let Some(event_loop) = event_loop else {
+            return Err(io::Error::other("a socket can only be made inside of run"));
+        };
+        let place = event_loop.take_place(ready, ready);
+        let interests = Interest::READABLE | Interest::WRITABLE;
+        match event_loop
+            .registry
+            .register(&mut socket, Token(place), interests)
+        {
+            Ok(()) => Ok(Registered {
+                socket,
+                place,
+                event_loop,
+            }),
+            Err(error) => {
+                event_loop.leave_place(place);
+                Err(error)
+            }
+        }
+    }
+    // ANCHOR_END: registered
+
+    pub(crate) fn socket(&self) -> &S {
+        &self.socket
+    }
+
+    // ANCHOR: operate
+    /// Tries `operation` until it does not answer "would block", and waits for `side` in between.
+    /// `what` says what it waits for.
+    ///
+    /// Dropped, it has either completed the operation or not begun it.
+    pub(crate) async fn operate<R>(
+        &self,
+        side: Side,
+        what: &'static str,
+        mut operation: impl FnMut(&S) -> io::Result<R>,
+    ) -> io::Result<R> {
+        poll_fn(|cx| {
+            ready!(budget::poll_spend(cx));
+            while self.event_loop.is_ready(self.place, side) {
+                match operation(&self.socket) {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        self.event_loop.clear(self.place, side);
+                    }
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    result => return Poll::Ready(result),
+                }
+            }
+            self.wait(side, what, cx)
+        })
+        .await
+    }
+    // ANCHOR_END: operate
+
+    // ANCHOR: used_up
+    /// Notes that an operation on `side` took less than it could have: the next one would block,
+    /// unless it finds the end.
+    pub(crate) fn used_up(&self, side: Side) {
+        self.event_loop.clear_unless_hung_up(self.place, side);
+    }
+    // ANCHOR_END: used_up
+
+    fn wait<R>(&self, side: Side, what: &'static str, cx: &Context<'_>) -> Poll<io::Result<R>> {
+        let noted = Scheduler::with_current(|scheduler| {
+            // In another run nobody looks at this event loop, and the wait would never end.
+            if !Rc::ptr_eq(&scheduler.event_loop, &self.event_loop) {
+                return false;
+            }
+            scheduler.wait_for(what, None);
+            let waiter = scheduler.waiter(cx.waker());
+            self.event_loop.set_waiter(self.place, side, waiter);
+            true
+        });
+        match noted {
+            Some(true) => Poll::Pending,
+            _ => Poll::Ready(Err(io::Error::other("this socket's run has ended"))),
+        }
+    }
+}
+
+impl<S: Source + fmt::Debug> fmt::Debug for Registered<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.socket.fmt(f)
+    }
+}
+
+impl<S: Source> Drop for Registered<S> {
+    fn drop(&mut self) {
+        // If the system knows it no more, all the better.
+        let _ = self.event_loop.registry.deregister(&mut self.socket);
+        self.event_loop.leave_place(self.place);
+        Scheduler::with_current(|scheduler| {
+            if Rc::ptr_eq(&scheduler.event_loop, &self.event_loop) {
+                self.event_loop.end_shortage(scheduler);
+            }
+        });
+    }
+}

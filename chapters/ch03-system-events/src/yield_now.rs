@@ -1,0 +1,36 @@
+//! Giving way.
+
+use crate::scheduler::Scheduler;
+use std::future::poll_fn;
+use std::task::Poll;
+
+/// Lets every task that is ready now have its turn before the caller goes on.
+///
+/// Outside of [`run`](crate::run) it works with any executor: it wakes its own waker and is
+/// pending once.
+///
+/// # Examples
+///
+/// ```
+/// use ch03_system_events::{run, spawn, yield_now};
+///
+/// run(async {
+///     let other = spawn(async { println!("first") });
+///     yield_now().await;
+///     println!("second");
+///     other.await;
+/// });
+/// ```
+pub async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if yielded {
+            return Poll::Ready(());
+        }
+        yielded = true;
+        Scheduler::with_current(|scheduler| scheduler.wait_for("its next turn", None));
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await
+}
