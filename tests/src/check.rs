@@ -9,7 +9,8 @@ use book::{Block, Problem};
 use crate::Place;
 use crate::console::{Console, Skipped};
 use crate::fence::{Fence, parse};
-use crate::rust::{Host, Lines, RustBlock};
+use crate::parts;
+use crate::rust::{Host, Lines, RustBlock, raw};
 
 /// One block of a page, and what is to be found out about it.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct Check {
 enum Work {
     Rust(RustBlock),
     Console(Console),
+    /// Nothing but parts of chapters' files, which are compiled and tested where they stand.
+    Parts(Vec<PathBuf>),
     /// It cannot be tested as it stands.
     Wrong(String),
 }
@@ -48,6 +51,7 @@ impl Check {
         match self.work {
             Work::Rust(_) => "rust",
             Work::Console(_) => "console",
+            Work::Parts(_) => "parts",
             Work::Wrong(_) => "wrong",
         }
     }
@@ -61,6 +65,9 @@ impl Check {
         match &self.work {
             Work::Rust(block) => block.check(host).map(|()| None),
             Work::Console(console) => console.check(place),
+            Work::Parts(files) => parts::check(&place.root, files)
+                .map(|()| None)
+                .map_err(|message| format!("{}: {message}", self.name())),
             Work::Wrong(message) => Err(format!("{}: {message}", self.name())),
         }
     }
@@ -128,19 +135,22 @@ pub fn checks(root: &Path, file: &Path) -> Vec<Check> {
             Ok(Fence::Rust(_) | Fence::Console(_)) if code.trim().is_empty() => {
                 Work::Wrong("the block is empty".to_owned())
             }
-            Ok(Fence::Rust(fence)) => {
-                let nth = seen.entry(code.clone()).or_default();
-                *nth += 1;
-                Work::Rust(RustBlock {
-                    file: shown.clone(),
-                    line,
-                    lines,
-                    fence,
-                    text: code,
-                    output: None,
-                    nth: *nth,
-                })
-            }
+            Ok(Fence::Rust(fence)) => match parts::of(file, raw(&text, line), &fence) {
+                Some(files) => Work::Parts(files),
+                None => {
+                    let nth = seen.entry(code.clone()).or_default();
+                    *nth += 1;
+                    Work::Rust(RustBlock {
+                        file: shown.clone(),
+                        line,
+                        lines,
+                        fence,
+                        text: code,
+                        output: None,
+                        nth: *nth,
+                    })
+                }
+            },
             Ok(Fence::Console(fence)) => Work::Console(Console {
                 file: shown.clone(),
                 line,

@@ -3,8 +3,9 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::{Child, Stdio};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::Place;
@@ -22,6 +23,10 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 /// How long what runs in the background may take to print what is shown below a later command.
 const BACKGROUND: Duration = Duration::from_secs(5);
+
+/// One transcript at a time: they start servers, on ports that are what they are, and measure them. Two at a time
+/// were no faster, because each waits for cargo's lock.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Reads commands, each ended by a zero byte, and says after each how it ended.
 ///
@@ -44,7 +49,30 @@ done
 
 /// Transcripts whose commands would run these very tests, or never end, and what holds them instead:
 /// the name for `elsewhere=…`, the file of the test, and the test in it.
-const ELSEWHERE: &[(&str, &str, &str)] = &[];
+const ELSEWHERE: &[(&str, &str, &str)] = &[
+    (
+        "serve",
+        "tools/book/tests/serve.rs",
+        "pages_and_their_files",
+    ),
+    (
+        "reload",
+        "tools/book/tests/serve.rs",
+        "a_changed_page_is_rebuilt_and_reloaded",
+    ),
+    (
+        "build",
+        "tools/book/tests/export.rs",
+        "this_book_can_be_built",
+    ),
+    (
+        "start",
+        "tools/book/tests/start.rs",
+        "what_it_makes_passes_its_tests",
+    ),
+    // `cargo test` on a page: that is this very run.
+    ("suite", "tests/tests/pages.rs", "main"),
+];
 
 /// A transcript on a page.
 #[derive(Debug)]
@@ -101,7 +129,7 @@ impl Console {
                 return Ok(Some(format!("needs {what}")));
             }
         }
-        let _turn = Turn::wait();
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let ports = Ports::of(&self.text);
         for old in ports.chosen {
             let new = ports::free().ok_or_else(|| self.fault(0, "there is no free port"))?;
@@ -112,9 +140,8 @@ impl Console {
                 }
             }
         }
-        let _fixed = FixedPorts::wait(ports.fixed);
-        for port in &_fixed.0 {
-            if !ports::becomes_free(*port) {
+        for port in ports.fixed {
+            if !ports::becomes_free(port) {
                 return Err(self.fault(0, &format!(
                     "this transcript needs port {port}, on which another program listens: end that, or name \
                      a port by `--listen` on the page, for which the tests then put a free one"
@@ -186,8 +213,7 @@ impl Console {
                 "`elsewhere={name}` names no test of the table in tests/src/console.rs, which has {known:?}"
             )));
         };
-        let code = std::fs::read_to_string(place.root.join(file)).unwrap_or_default();
-        if code.contains(&format!("fn {test}(")) {
+        if is_in(&place.root.join(file), test) {
             Ok(())
         } else {
             Err(self.fault(0, &format!(
@@ -206,6 +232,11 @@ impl Console {
         };
         format!("{}:{line}: {message}", self.file)
     }
+}
+
+/// Does the file have this test?
+fn is_in(file: &Path, test: &str) -> bool {
+    std::fs::read_to_string(file).is_ok_and(|code| code.contains(&format!("fn {test}(")))
 }
 
 /// Takes a transcript apart; `Err` is a line that belongs to no command.
@@ -431,56 +462,68 @@ impl Shell {
     }
 }
 
-/// At most two transcripts at a time: they start servers and measure them.
-struct Turn;
+#[cfg(test)]
+mod tests {
+    use super::{ELSEWHERE, Step, is_in, is_notice, steps, tidy};
+    use std::path::Path;
 
-static TURNS: (Mutex<usize>, Condvar) = (Mutex::new(2), Condvar::new());
-
-impl Turn {
-    fn wait() -> Self {
-        let left = TURNS.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut left = TURNS
-            .1
-            .wait_while(left, |left| *left == 0)
-            .unwrap_or_else(PoisonError::into_inner);
-        *left -= 1;
-        Self
+    #[test]
+    fn what_holds_a_transcript_elsewhere_exists() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for (name, file, test) in ELSEWHERE {
+            assert!(
+                is_in(&root.join(file), test),
+                "{name}: no test {test} in {file}"
+            );
+        }
     }
-}
 
-impl Drop for Turn {
-    fn drop(&mut self) {
-        *TURNS.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        TURNS.1.notify_one();
+    #[test]
+    fn a_command_may_go_on_and_its_output_may_begin_like_that() {
+        let step = |line, command: &str, shown: &[&str]| Step {
+            line,
+            command: command.to_owned(),
+            shown: shown.iter().map(|line| (*line).to_owned()).collect(),
+        };
+        assert_eq!(
+            steps("$ for n in 1\n> do echo $n; done\n1\n> 2\n$ true\n"),
+            Ok(vec![
+                step(1, "for n in 1\ndo echo $n; done", &["1", "> 2"]),
+                step(5, "true", &[])
+            ])
+        );
+        assert_eq!(steps("true\n"), Err(1));
+        assert_eq!(steps(""), Err(1));
     }
-}
 
-/// The ports that a transcript uses as they are, for itself alone.
-struct FixedPorts(Vec<u16>);
-
-static IN_USE: (Mutex<Vec<u16>>, Condvar) = (Mutex::new(Vec::new()), Condvar::new());
-
-impl FixedPorts {
-    fn wait(ports: Vec<u16>) -> Self {
-        let in_use = IN_USE.0.lock().unwrap_or_else(PoisonError::into_inner);
-        IN_USE
-            .1
-            .wait_while(in_use, |in_use| {
-                ports.iter().any(|port| in_use.contains(port))
-            })
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(&ports);
-        Self(ports)
-    }
-}
-
-impl Drop for FixedPorts {
-    fn drop(&mut self) {
-        IN_USE
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|port| !self.0.contains(port));
-        IN_USE.1.notify_all();
+    #[test]
+    fn only_what_comes_and_goes_is_left_out() {
+        for line in [
+            "   Compiling ch01 v0.1.0 (/home/me)",
+            "    Finished `dev` profile [unoptimized] in 0.01s",
+            "     Running `target/debug/x`",
+            "[1] 4711",
+            "[1] [..]",
+            "[2]+  Done                    sleep 1",
+            "[1]-  Exit 3                  false",
+            "[1]+  Terminated              x",
+        ] {
+            assert!(is_notice(line), "{line}");
+        }
+        for line in [
+            "Running",
+            "  Finished",
+            "running 3 tests",
+            "[1]+  Running                 sleep 1 &",
+            "[1, 2]",
+            "[info] Done",
+            "     Blocked it is",
+        ] {
+            assert!(!is_notice(line), "{line}");
+        }
+        assert_eq!(
+            tidy("bash: line 7: nope: command not found\r\n"),
+            "bash: nope: command not found\n"
+        );
     }
 }

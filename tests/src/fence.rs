@@ -24,6 +24,17 @@ pub(crate) struct Rust {
     pub(crate) hidden: Option<String>,
 }
 
+impl Default for Rust {
+    fn default() -> Self {
+        Self {
+            edition: "2024".to_owned(),
+            must: Must::RunWell,
+            limit: RUN_LIMIT,
+            hidden: None,
+        }
+    }
+}
+
 /// What a Rust block promises.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Must {
@@ -81,12 +92,7 @@ pub(crate) fn parse(info: &str) -> Result<Fence, String> {
 }
 
 fn rust(words: &[&str]) -> Result<Rust, String> {
-    let mut fence = Rust {
-        edition: "2024".to_owned(),
-        must: Must::RunWell,
-        limit: RUN_LIMIT,
-        hidden: None,
-    };
+    let mut fence = Rust::default();
     let mut code = None;
     let mut promises = 0;
     for word in words {
@@ -183,6 +189,8 @@ mod tests {
     #[test]
     fn attributes_say_what_a_rust_block_promises() {
         assert_eq!(must("rust"), Must::RunWell);
+        let limit = std::time::Duration::from_secs(10);
+        assert!(matches!(parse("rust"), Ok(Fence::Rust(rust)) if rust.limit == limit));
         assert_eq!(must("rust,editable"), Must::RunWell);
         assert_eq!(must("rust, no_run"), Must::Compile);
         assert_eq!(must("rust,should_panic"), Must::Panic);

@@ -10,6 +10,7 @@ mod console;
 pub mod copied_out;
 mod fence;
 pub mod lineage;
+mod parts;
 mod place;
 mod ports;
 mod process;

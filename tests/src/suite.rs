@@ -32,10 +32,16 @@ impl Suite {
         })
     }
 
-    /// Adds a test that needs nothing but itself.
-    pub fn add(&mut self, name: &str, test: impl FnOnce() -> Result<(), String> + Send + 'static) {
-        self.trials
-            .push(Trial::test(name, move || test().map_err(Failed::from)));
+    /// Adds a test of its own.
+    pub fn add(
+        &mut self,
+        name: &str,
+        test: impl FnOnce(&Place, &Host) -> Result<(), String> + Send + 'static,
+    ) {
+        let (place, host) = (self.place.clone(), Arc::clone(&self.host));
+        self.trials.push(Trial::test(name, move || {
+            test(&place, &host).map_err(Failed::from)
+        }));
     }
 
     /// Adds a check that must find nothing wrong.

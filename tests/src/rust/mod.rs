@@ -19,7 +19,7 @@ mod source;
 
 pub(crate) use block::RustBlock;
 pub use host::Host;
-pub(crate) use source::Lines;
+pub(crate) use source::{Lines, raw};
 
 use std::process::ExitCode;
 

@@ -49,6 +49,18 @@ impl Lines {
     }
 }
 
+/// The lines between the fences as they stand in the file, includes not carried out.
+pub(crate) fn raw(file: &str, fence: usize) -> Vec<&str> {
+    let mut lines = file.lines().skip(fence - 1);
+    let opening = lines.next().unwrap_or_default().trim_start();
+    let marks = opening.len() - opening.trim_start_matches(['`', '~']).len();
+    // What is no fence is an include that brings the whole block with it.
+    let closing = &opening[..marks];
+    lines
+        .take_while(|line| marks > 0 && line.trim() != closing)
+        .collect()
+}
+
 /// The program a block stands for. It has the block's lines, each where it was.
 pub(super) fn program(text: &str, hidden: Option<&str>) -> String {
     let lines: Vec<String> = text.lines().map(|line| shown(line, hidden)).collect();
