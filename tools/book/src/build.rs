@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use mdbook_driver::MDBook;
 
 use crate::{Problem, check};
@@ -18,24 +18,27 @@ use crate::{Problem, check};
 /// What [`check()`] finds, and then nothing is written; or what mdBook could not do.
 pub fn build(root: &Path, dest: &Path) -> Result<Duration, Vec<Problem>> {
     let started = Instant::now();
-    let problems = check(root);
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    render(root, dest).map_err(|error| vec![Problem::new("book.toml", 1, format!("{error:#}"))])?;
+    // mdBook panics on some malformed HTML, and a server must outlive that.
+    let built = catch_unwind(AssertUnwindSafe(|| {
+        let problems = check(root);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        render(root, dest).map_err(|error| vec![Problem::new("book.toml", 1, format!("{error:#}"))])
+    }));
+    built.unwrap_or_else(|_| {
+        let message = "mdBook gave up on this book, for the reason above; undo the last change and try it in smaller steps";
+        Err(vec![Problem::new("book.toml", 1, message)])
+    })?;
     Ok(started.elapsed())
 }
 
 /// Builds without checking.
 pub(crate) fn render(root: &Path, dest: &Path) -> Result<()> {
     let dest = std::path::absolute(dest).context("not a folder to build into")?;
-    let built = catch_unwind(AssertUnwindSafe(|| -> Result<()> {
-        let mut book = MDBook::load(root).context("the book cannot be loaded")?;
-        book.config.build.build_dir = dest;
-        book.build().context("the book cannot be built")
-    }));
-    // mdBook panics on some malformed HTML, and a server must outlive that.
-    built.unwrap_or_else(|_| bail!("mdBook gave up on this book; its own words are above"))
+    let mut book = MDBook::load(root).context("the book cannot be loaded")?;
+    book.config.build.build_dir = dest;
+    book.build().context("the book cannot be built")
 }
 
 /// Whether a folder holds what an earlier build wrote, so that its content may be replaced.

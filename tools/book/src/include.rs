@@ -259,12 +259,27 @@ fn lines(
             shown(file)
         ));
     }
-    Ok(text
+    let skipped = first.saturating_sub(1);
+    let shown_lines: Vec<&str> = text
         .lines()
-        .skip(first.saturating_sub(1))
+        .skip(skipped)
         .take((last + 1).saturating_sub(first))
-        .collect::<Vec<_>>()
-        .join("\n"))
+        .collect();
+    if let Some(index) = shown_lines.iter().position(|line| is_anchor(line)) {
+        return Err(format!(
+            "the reader would see the anchor comment in line {} of {}; include by an anchor, which leaves such lines out",
+            skipped + index + 1,
+            shown(file)
+        ));
+    }
+    Ok(shown_lines.join("\n"))
+}
+
+/// Whether a line begins or ends an anchor.
+fn is_anchor(line: &str) -> bool {
+    [&ANCHOR, &ANCHOR_END]
+        .iter()
+        .any(|expression| expression.as_ref().is_some_and(|e| e.is_match(line)))
 }
 
 fn anchored(text: &str, name: &str, file: &Path) -> Result<String, String> {
@@ -292,7 +307,7 @@ fn anchored(text: &str, name: &str, file: &Path) -> Result<String, String> {
                 .lines()
                 .skip(*start)
                 .take(end - start - 1)
-                .filter(|line| !line.contains("ANCHOR: ") && !line.contains("ANCHOR_END: "))
+                .filter(|line| !is_anchor(line))
                 .collect();
             if inside.iter().all(|line| line.trim().is_empty()) {
                 return Err(format!(

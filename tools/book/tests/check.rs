@@ -117,23 +117,23 @@ fn an_anchor_around_nothing() {
 #[test]
 fn lines_out_of_range() {
     finds(
-        |book| book.edit("src/two.md", "lib.rs:2:4", "lib.rs:2:40"),
+        |book| book.edit("src/two.md", "plain.rs:2:3", "plain.rs:2:40"),
         &[
-            "src/two.md:19: lines 2 to 40 of chapters/first/src/lib.rs cannot be included: it has 6; \
+            "src/two.md:19: lines 2 to 40 of chapters/first/src/plain.rs cannot be included: it has 3; \
            correct the numbers, or better, use an anchor",
         ],
     );
     finds(
-        |book| book.edit("src/two.md", "lib.rs:2:4", "lib.rs:0"),
+        |book| book.edit("src/two.md", "plain.rs:2:3", "plain.rs:0"),
         &[
-            "src/two.md:19: line 0 of chapters/first/src/lib.rs cannot be included: it has 6; \
+            "src/two.md:19: line 0 of chapters/first/src/plain.rs cannot be included: it has 3; \
            correct the numbers, or better, use an anchor",
         ],
     );
     finds(
-        |book| book.edit("src/two.md", "lib.rs:2:4", "lib.rs:2:add"),
+        |book| book.edit("src/two.md", "plain.rs:2:3", "plain.rs:2:add"),
         &[
-            "src/two.md:19: `2:add` is neither an anchor of chapters/first/src/lib.rs nor lines of it; \
+            "src/two.md:19: `2:add` is neither an anchor of chapters/first/src/plain.rs nor lines of it; \
            write `:name`, `:from:to`, `:from:` or `::to`",
         ],
     );
@@ -141,10 +141,24 @@ fn lines_out_of_range() {
 
 #[test]
 fn every_form_of_lines_is_known() {
-    for part in ["", ":", "::", ":2", ":2:", "::3", ":2:3"] {
+    for part in ["", ":", "::", ":1", ":3", ":2:", "::3", ":2:2"] {
         finds(
-            |book| book.edit("src/two.md", "lib.rs:2:4", &format!("lib.rs{part}")),
+            |book| book.edit("src/two.md", "plain.rs:2:3", &format!("plain.rs{part}")),
             &[],
+        );
+    }
+}
+
+#[test]
+fn an_anchor_comment_that_the_reader_would_see() {
+    for (part, line) in [("", 2), (":2:3", 2), (":6", 6)] {
+        let fault = format!(
+            "src/two.md:19: the reader would see the anchor comment in line {line} of chapters/first/src/lib.rs; \
+            include by an anchor, which leaves such lines out"
+        );
+        finds(
+            |book| book.edit("src/two.md", "plain.rs:2:3", &format!("lib.rs{part}")),
+            &[&fault],
         );
     }
 }

@@ -18,8 +18,8 @@ use crate::{Page, Problem, config, summary};
 
 /// Looks for what is wrong in the book at `root`; empty when nothing is.
 ///
-/// - an included file, anchor or line that does not exist; an anchor that stands twice or is never closed;
-///   an include from outside the repository; a directive that mdBook does not know;
+/// - an included file, anchor or line that does not exist; an anchor that stands twice or is never closed, or
+///   that the reader would see; an include from outside the repository; a directive that mdBook does not know;
 /// - a link or an image that leads nowhere, a `#fragment` that no heading has, here or on the other page;
 /// - a page that `SUMMARY.md` does not list, and an entry without its page;
 /// - a code fence that is not closed, or that mdBook does not see as one; HTML that is not closed.

@@ -30,6 +30,7 @@ impl Fixture {
             "<svg xmlns=\"http://www.w3.org/2000/svg\"/>\n",
         );
         fixture.write("chapters/first/src/lib.rs", LIB);
+        fixture.write("chapters/first/src/plain.rs", PLAIN);
         fixture.write(
             "chapters/first/README.md",
             "# First\n\n[lib](src/lib.rs) and [root](../../README.md#the-book)\n",
@@ -114,7 +115,7 @@ const TWO: &str = "# Two
 <summary>More</summary>
 
 ```rust
-{{#include ../chapters/first/src/lib.rs:2:4}}
+{{#include ../chapters/first/src/plain.rs:2:3}}
 ```
 
 </details>
@@ -130,4 +131,9 @@ pub fn add(a: u32, b: u32) -> u32 {
     a + b
 }
 // ANCHOR_END: add
+";
+
+const PLAIN: &str = "//! Without
+//! anchors.
+pub fn f() {}
 ";
