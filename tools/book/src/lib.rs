@@ -19,6 +19,7 @@ mod config;
 mod distance;
 mod expand;
 mod include;
+mod part;
 mod paths;
 mod problem;
 mod root;

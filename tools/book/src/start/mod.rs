@@ -111,8 +111,10 @@ fn refuse(root: &Path, target: &Path) -> Result<PathBuf> {
     if real.starts_with(&real_root) {
         bail!(
             "{shown} lies inside this repository, and cargo would refuse to build it there, because it is not a \
-             member of the book's workspace; choose a place outside, such as ../{}",
-            target.file_name().unwrap_or_default().display()
+             member of the book's workspace; choose a place outside, such as {}",
+            real_root
+                .with_file_name(target.file_name().unwrap_or_default())
+                .display()
         );
     }
     Ok(real)

@@ -8,8 +8,7 @@ use std::path::Path;
 pub(crate) fn readme(chapter: &str, name: &str, made: &Path) -> String {
     let mut text = format!(
         "# {name}\n\n\
-        Started from `{chapter}`, a chapter of the book *No Task Left Behind*. It is a small asynchronous runtime and\n\
-        a program on top of it, and all of it is yours to change.\n\n"
+        Started from `{chapter}`, a chapter of the book *No Task Left Behind*, and yours to change.\n\n"
     );
     text.push_str("```console\n");
     if made.join("src/main.rs").is_file() {
