@@ -1,0 +1,117 @@
+//! What a process costs while it should cost nothing.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::Result;
+
+/// A look at a process.
+struct Usage {
+    /// The time a processor has spent on it.
+    busy: Duration,
+    /// Whether one of its threads runs, or would if it had a core. One that never sleeps is always found
+    /// so; `busy` says little about it on a machine that is too busy to let it run.
+    running: bool,
+    /// How often its threads have slept and woken up again, where the system says so. One that looks
+    /// around a hundred times a second hardly shows in `busy`; here it does.
+    wakes: Option<u64>,
+}
+
+/// Watches a process until it has a second in which it is busy for no more than `busy`, and wakes up no
+/// more than `wakes` times. It may need the first one to come to rest: an answer is out before the
+/// thread that sent it sleeps again.
+///
+/// # Errors
+///
+/// Three seconds were no different.
+pub(crate) fn at_rest(process: u32, busy: Duration, wakes: u64) -> Result {
+    const LOOKS: u32 = 20;
+    let mut wrong = String::new();
+    for _ in 0..3 {
+        let before = Usage::of(process)?;
+        let mut after = Usage::of(process)?;
+        let mut running = 0;
+        for _ in 0..LOOKS {
+            thread::sleep(Duration::from_secs(1) / LOOKS); // parts of the second that is measured
+            after = Usage::of(process)?;
+            running += u32::from(after.running);
+        }
+        let spent = after.busy.saturating_sub(before.busy);
+        let counts = after.wakes.zip(before.wakes);
+        let woken = counts.map(|(after, before)| after.saturating_sub(before));
+        let found = if running > LOOKS / 2 {
+            format!("it never slept ({running} of {LOOKS} looks found it running)")
+        } else if spent > busy {
+            format!("it was busy for {spent:?} of a second")
+        } else if let Some(woken) = woken.filter(|&woken| woken > wakes) {
+            format!("it woke up {woken} times in a second")
+        } else {
+            return Ok(());
+        };
+        wrong = format!("with nothing to do {found}");
+    }
+    Err(wrong)
+}
+
+impl Usage {
+    #[cfg(target_os = "linux")]
+    fn of(process: u32) -> Result<Usage> {
+        use std::fs;
+        use std::path::Path;
+
+        let folder = Path::new("/proc").join(process.to_string());
+        let read = |path: &Path| {
+            fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+        };
+        let stat = read(&folder.join("stat"))?;
+        // The second field is the program's name in parentheses, which may contain anything. Of those
+        // after it, user and system time are the 12th and 13th, in hundredths of a second.
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        let mut ticks = 0;
+        for field in fields.split_whitespace().skip(11).take(2) {
+            ticks += field.parse::<u64>().map_err(|_| format!("stat: {stat}"))?;
+        }
+
+        let mut wakes = 0;
+        let mut running = false;
+        let threads = fs::read_dir(folder.join("task")).map_err(|error| error.to_string())?;
+        for thread in threads.flatten() {
+            // A thread may have ended since the folder was read.
+            let Ok(status) = read(&thread.path().join("status")) else {
+                continue;
+            };
+            let field = |name| {
+                let mut values = status.lines().filter_map(|line| line.strip_prefix(name));
+                values
+                    .next()
+                    .map(str::trim)
+                    .ok_or_else(|| format!("no {name} in {status}"))
+            };
+            running |= field("State:")?.starts_with('R');
+            wakes += field("voluntary_ctxt_switches:")?.parse().unwrap_or(0);
+        }
+        Ok(Usage {
+            busy: Duration::from_millis(ticks * 10),
+            running,
+            wakes: Some(wakes),
+        })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn of(process: u32) -> Result<Usage> {
+        let mut ps = std::process::Command::new("ps");
+        ps.args(["-o", "state=,time=", "-p", &process.to_string()]);
+        let output = ps.output().map_err(|error| format!("ps: {error}"))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let wrong = || format!("ps says `{text}`");
+        let (state, time) = text.trim().split_once(' ').ok_or_else(wrong)?;
+        // [[days-]hours:]minutes:seconds[.hundredths]; no server of this suite lives for a day.
+        let parts = time.trim().split([':', '-']).map(str::parse::<f64>);
+        let seconds = parts.fold(Some(0.0), |total, part| Some(total? * 60.0 + part.ok()?));
+        Ok(Usage {
+            busy: Duration::from_secs_f64(seconds.ok_or_else(wrong)?),
+            running: state.starts_with('R'),
+            wakes: None,
+        })
+    }
+}
