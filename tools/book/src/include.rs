@@ -18,9 +18,11 @@ use crate::paths::{folder, normal, shown};
 const DEEPEST: usize = 10;
 
 // mdBook's own expression: whatever it matches, mdBook acts upon, and nothing else.
-static DIRECTIVE: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"\\\{\{#.*\}\}|\{\{\s*#([a-zA-Z0-9_]+)\s+([^}]+)\}\}").ok());
-static OPENING: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\{\{\s*#").ok());
+static DIRECTIVE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\\\{\{#.*\}\}|\{\{\s*#([a-zA-Z0-9_]+)\s+([^}]+)\}\}").expect("a valid expression")
+});
+static OPENING: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\{\{\s*#").expect("a valid expression"));
 
 /// A directive in a text.
 pub(crate) struct Directive<'t> {
@@ -34,10 +36,7 @@ pub(crate) struct Directive<'t> {
 
 /// All directives of a text, in order.
 pub(crate) fn directives(text: &str) -> Vec<Directive<'_>> {
-    let Some(expression) = DIRECTIVE.as_ref() else {
-        return Vec::new();
-    };
-    expression
+    DIRECTIVE
         .captures_iter(text)
         .filter_map(|found| {
             Some(Directive {
@@ -100,10 +99,7 @@ impl Text<'_> {
 
     /// What looks like a directive and is none: `{{#include x.rs` without its end, or without a path.
     fn unfinished(&self, directives: &[Directive<'_>], problems: &mut Vec<Problem>) {
-        let Some(opening) = OPENING.as_ref() else {
-            return;
-        };
-        for found in opening.find_iter(self.text) {
+        for found in OPENING.find_iter(self.text) {
             if !directives
                 .iter()
                 .any(|directive| directive.range.contains(&found.start()))
@@ -147,10 +143,7 @@ impl Text<'_> {
         }
         let (file, text) = self.read(path)?;
         let shown = Part::parse(part, &file)?.of(&text, &file)?;
-        Ok(OPENING
-            .as_ref()
-            .is_some_and(|opening| opening.is_match(&shown))
-            .then_some((file, shown)))
+        Ok(OPENING.is_match(&shown).then_some((file, shown)))
     }
 
     fn read(&self, path: &str) -> Result<(PathBuf, String), String> {

@@ -8,9 +8,10 @@ use regex::Regex;
 use crate::paths::shown;
 
 // mdBook's own expressions for the two ends of an anchor.
-static ANCHOR: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"ANCHOR:\s*([\w_-]+)").ok());
-static ANCHOR_END: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"ANCHOR_END:\s*([\w_-]+)").ok());
+static ANCHOR: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"ANCHOR:\s*([\w_-]+)").expect("a valid expression"));
+static ANCHOR_END: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"ANCHOR_END:\s*([\w_-]+)").expect("a valid expression"));
 
 /// The part of a file that a directive shows.
 pub(crate) enum Part<'d> {
@@ -92,15 +93,13 @@ fn lines(
 
 /// Whether a line begins or ends an anchor.
 fn is_anchor(line: &str) -> bool {
-    [&ANCHOR, &ANCHOR_END]
-        .iter()
-        .any(|expression| expression.as_ref().is_some_and(|e| e.is_match(line)))
+    ANCHOR.is_match(line) || ANCHOR_END.is_match(line)
 }
 
 fn anchored(text: &str, name: &str, file: &Path) -> Result<String, String> {
     let file = shown(file);
-    let starts = lines_naming(text, ANCHOR.as_ref(), name);
-    let ends = lines_naming(text, ANCHOR_END.as_ref(), name);
+    let starts = lines_naming(text, &ANCHOR, name);
+    let ends = lines_naming(text, &ANCHOR_END, name);
     match (starts.as_slice(), ends.as_slice()) {
         ([], _) => Err(format!(
             "no anchor `{name}` in {file}; write `// ANCHOR: {name}` before and `// ANCHOR_END: {name}` after the lines to show"
@@ -135,12 +134,12 @@ fn anchored(text: &str, name: &str, file: &Path) -> Result<String, String> {
 }
 
 /// The lines, counted from 1, where `expression` finds `name`.
-fn lines_naming(text: &str, expression: Option<&Regex>, name: &str) -> Vec<usize> {
+fn lines_naming(text: &str, expression: &Regex, name: &str) -> Vec<usize> {
     text.lines()
         .enumerate()
         .filter(|(_, line)| {
             expression
-                .and_then(|expression| expression.captures(line))
+                .captures(line)
                 .is_some_and(|found| found.get(1).is_some_and(|anchor| anchor.as_str() == name))
         })
         .map(|(index, _)| index + 1)
