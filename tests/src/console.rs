@@ -11,11 +11,9 @@ use std::time::{Duration, Instant};
 use crate::Place;
 use crate::fence;
 use crate::ports::{self, Ports};
-use crate::process::{
-    Output, Waited, as_in_a_readers_shell, both_outputs, end_session, in_a_session, pid_of,
-};
+use crate::process::{Output, Waited, as_in_a_readers_shell, end_session, in_a_session, pid_of};
 use crate::rust::Lines;
-use crate::transcript::{compare, side_by_side};
+use crate::transcript::{compare_both, indented, side_by_side};
 
 /// For a command that may have to compile first, and for any other.
 const LIMIT_OF_CARGO: Duration = Duration::from_secs(120);
@@ -32,8 +30,11 @@ static TURN: Mutex<()> = Mutex::new(());
 ///
 /// Job control is on, so that jobs are what they are at a terminal: `kill %1` reaches all of a pipeline, and
 /// Ctrl-C's signal is not ignored. A command finds nothing on its standard input, and `$?` is that of the one before.
+///
+/// What a command in the background writes goes a way of its own: two programs that write to one terminal do so in
+/// any order, and we want to know who wrote what. Such a command begins with `&`, any other with a blank.
 const SHELL: &str = r#"
-exec 3<&0 0</dev/null
+exec 3<&0 0</dev/null 4>&2 2>&1
 book_mark=$BOOK_MARK
 unset BOOK_MARK
 set -m
@@ -41,7 +42,10 @@ status_of_the_page() { return "$1"; }
 book_status=0
 while IFS= read -r -d '' -u 3 book_command; do
     status_of_the_page "$book_status"
-    eval "$book_command" 3<&-
+    case $book_command in
+        "&"*) eval "${book_command#?}" 3<&- >&4 2>&1 4>&- ;;
+        *) eval "${book_command#?}" 3<&- 4>&- ;;
+    esac
     book_status=$?
     printf '\036%s\036\n' "$book_mark"
 done
@@ -143,8 +147,8 @@ impl Console {
         for port in ports.fixed {
             if !ports::becomes_free(port) {
                 return Err(self.fault(0, &format!(
-                    "this transcript needs port {port}, on which another program listens: end that, or name \
-                     a port by `--listen` on the page, for which the tests then put a free one"
+                    "this transcript needs port {port}, on which another program listens: end that; or let \
+                     the page's command name a port from 7000 to 7099, for which the tests then put a free one"
                 )));
             }
         }
@@ -175,7 +179,7 @@ impl Console {
                 .map(String::as_str)
                 .filter(|line| !is_notice(line))
                 .collect();
-            let Err(unlike) = shell.run(&step.command, limit, settle, &shown) else {
+            let Err(unlike) = shell.run(step, limit, settle, &shown) else {
                 continue;
             };
             let command = step.command.lines().next().unwrap_or_default();
@@ -200,7 +204,16 @@ impl Console {
                 ),
                 Why::NoShell => (step.line, "cannot be run: the shell is gone".to_owned()),
             };
-            let both = side_by_side(&shown, &unlike.came);
+            let [ours, background] = &unlike.came;
+            let both = match (ours.is_empty(), background.is_empty()) {
+                (_, true) => side_by_side(&shown, ours),
+                (true, false) => side_by_side(&shown, background),
+                (false, false) => format!(
+                    "{}  and from the background:\n{}",
+                    side_by_side(&shown, ours),
+                    indented(background)
+                ),
+            };
             return Err(self.fault(line, &format!("`{command}` {what}\n{both}")));
         }
         Ok(())
@@ -321,6 +334,17 @@ fn tidy(text: &str) -> String {
         .collect()
 }
 
+/// The text without the mark at the end of a command, which may stand right after the command's last word.
+fn without(text: &str, mark: &str) -> String {
+    match text.split_once(mark) {
+        Some((before, after)) if before.is_empty() || before.ends_with('\n') => {
+            format!("{before}{after}")
+        }
+        Some((before, after)) => format!("{before}\n{after}"),
+        None => text.to_owned(),
+    }
+}
+
 fn is_there(what: &str) -> bool {
     match what {
         "linux" => cfg!(target_os = "linux"),
@@ -338,12 +362,13 @@ struct Shell {
     output: Output,
     mark: String,
     /// How much of the output was compared.
-    compared: usize,
+    compared: [usize; 2],
 }
 
 struct Unlike {
     why: Why,
-    came: String,
+    /// From the command, and from the background.
+    came: [String; 2],
 }
 
 enum Why {
@@ -370,82 +395,83 @@ impl Shell {
             .env("LC_ALL", "C");
         let (reader, commands) = io::pipe()?;
         command.stdin(Stdio::from(OwnedFd::from(reader)));
-        let output = both_outputs(&mut command)?;
-        let child = command.spawn()?;
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let output = Output::of(&mut child)?;
         Ok(Self {
             child,
             commands: Some(commands),
-            output: Output::of(output),
+            output,
             mark,
-            compared: 0,
+            compared: [0, 0],
         })
     }
 
     /// Runs one command, and compares what comes with what is shown, for up to `settle` after its end.
     fn run(
         &mut self,
-        command: &str,
+        step: &Step,
         limit: Duration,
         settle: Duration,
         shown: &[&str],
     ) -> Result<(), Unlike> {
         let from = self.compared;
         let mark = format!("\x1e{}\x1e\n", self.mark);
+        let way = if step.in_background() { '&' } else { ' ' };
         let sent = self
             .commands
             .as_mut()
-            .map(|commands| commands.write_all(format!("{command}\0").as_bytes()));
-        let unlike = |why, came: &str| Unlike {
-            why,
-            came: tidy(came),
-        };
+            .map(|commands| commands.write_all(format!("{way}{}\0", step.command).as_bytes()));
         if !matches!(sent, Some(Ok(()))) {
-            return Err(unlike(Why::NoShell, ""));
+            let came = [String::new(), String::new()];
+            return Err(Unlike {
+                why: Why::NoShell,
+                came,
+            });
         }
-        let start = Instant::now();
-        let ended = self.output.wait(start + limit, |text| {
-            text[from..].find(&mark).map(|at| from + at)
+        let since =
+            |texts: &[String; 2]| [0, 1].map(|way| tidy(&without(&texts[way][from[way]..], &mark)));
+
+        let ended = self.output.wait(Instant::now() + limit, |texts| {
+            texts[0][from[0]..].contains(&mark).then_some(())
         });
-        let at = match ended {
-            Waited::Ready(at) => Some(at),
-            // `exit`: the shell is gone, and all that it printed is there.
-            Waited::Ended => None,
-            Waited::TimeOver => return Err(unlike(Why::NoEnd, &self.output.so_far()[from..])),
+        if let Waited::TimeOver = ended {
+            let came = since(&self.output.so_far());
+            return Err(Unlike {
+                why: Why::NoEnd,
+                came,
+            });
+        }
+        let mut unlike = Unlike {
+            why: Why::NoEnd,
+            came: [String::new(), String::new()],
         };
-        let mut last = (Why::NoEnd, String::new());
-        let matched = self.output.wait(Instant::now() + settle, |text| {
-            let came = match at {
-                Some(at) => {
-                    let (before, after) = (&text[from..at], &text[at + mark.len()..]);
-                    let newline = if before.is_empty() || before.ends_with('\n') {
-                        ""
-                    } else {
-                        "\n"
-                    };
-                    format!("{before}{newline}{after}")
+        let matched = self.output.wait(Instant::now() + settle, |texts| {
+            let came = since(texts);
+            let at = match compare_both(shown, [&came[0], &came[1]]) {
+                // A line that is only half there may go on otherwise than the page says.
+                Ok(())
+                    if texts
+                        .iter()
+                        .all(|text| text.is_empty() || text.ends_with('\n')) =>
+                {
+                    return Some([texts[0].len(), texts[1].len()]);
                 }
-                None => text[from..].to_owned(),
+                Ok(()) => shown.len(),
+                Err(at) => at,
             };
-            let result = compare(shown, &tidy(&came));
-            let whole = at.is_none() || came.is_empty() || came.ends_with('\n');
-            match result {
-                Ok(()) if whole => Some(text.len()),
-                Ok(()) => {
-                    last = (Why::Different(shown.len()), came);
-                    None
-                }
-                Err(line) => {
-                    last = (Why::Different(line), came);
-                    None
-                }
-            }
+            unlike = Unlike {
+                why: Why::Different(at),
+                came,
+            };
+            None
         });
         match matched {
             Waited::Ready(compared) => {
                 self.compared = compared;
                 Ok(())
             }
-            Waited::Ended | Waited::TimeOver => Err(unlike(last.0, &last.1)),
+            Waited::Ended | Waited::TimeOver => Err(unlike),
         }
     }
 

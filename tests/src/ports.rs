@@ -16,54 +16,42 @@ static HANDED_OUT: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 /// The ports of one block.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ports {
-    /// Named by a `--listen`: a free port takes their place everywhere in the block.
+    /// First named by a command: a free port takes their place everywhere in the block.
     pub(crate) chosen: Vec<u16>,
-    /// Used without being named when the server is started, so they are what they are.
+    /// First named by a program, which has them from elsewhere; so they are what they are.
     pub(crate) fixed: Vec<u16>,
 }
 
 impl Ports {
     pub(crate) fn of(text: &str) -> Self {
         let mut ports = Self::default();
-        let is_command = |line: &&str| line.starts_with("$ ") || line.starts_with("> ");
-        let commands: String = text
-            .lines()
-            .filter(is_command)
-            .map(|line| format!("{line}\n"))
-            .collect();
         for port in ON_PAGES {
-            let listens = words(&commands).any(|(before, word, _)| {
-                is_port(word, port)
-                    && before.rsplit_once("--listen").is_some_and(|(_, address)| {
-                        !address.trim_start_matches(['=', ' ']).contains(' ')
-                    })
+            let first = text.lines().find(|line| {
+                words(line).any(|(before, word)| is_port(word, port) && after_address(before))
             });
-            if listens {
-                ports.chosen.push(port);
-            } else if words(text)
-                .any(|(before, word, _)| is_port(word, port) && after_address(before))
-            {
-                ports.fixed.push(port);
+            match first {
+                Some(line) if line.starts_with("$ ") || line.starts_with("> ") => {
+                    ports.chosen.push(port)
+                }
+                Some(_) => ports.fixed.push(port),
+                None => {}
             }
         }
         ports
     }
 }
 
-/// Splits into runs of digits, with the text of the line before each, and what follows.
-fn words(text: &str) -> impl Iterator<Item = (&str, &str, &str)> {
-    text.lines().flat_map(|line| {
-        let mut at = 0;
-        std::iter::from_fn(move || {
-            let start = at + line[at..].find(|c: char| c.is_ascii_digit())?;
-            let rest = &line[start..];
-            let end = start
-                + rest
-                    .find(|c: char| !c.is_ascii_digit())
-                    .unwrap_or(rest.len());
-            at = end;
-            Some((&line[..start], &line[start..end], &line[end..]))
-        })
+/// Splits a line into runs of digits, with what stands before each.
+fn words(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + line[at..].find(|c: char| c.is_ascii_digit())?;
+        let rest = &line[start..];
+        at = start
+            + rest
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(rest.len());
+        Some((&line[..start], &line[start..at]))
     })
 }
 
@@ -83,7 +71,7 @@ fn after_address(before: &str) -> bool {
 pub(crate) fn replace(line: &str, old: u16, new: u16) -> String {
     let mut result = String::new();
     let mut done = 0;
-    for (before, word, _) in words(line) {
+    for (before, word) in words(line) {
         if is_port(word, old) {
             result.push_str(&line[done..before.len()]);
             result.push_str(&new.to_string());
@@ -145,6 +133,23 @@ mod tests {
             Ports {
                 chosen: vec![],
                 fixed: vec![7007]
+            }
+        );
+        // A client in the background does not choose where the server listens.
+        let client = format!("{unnamed}$ nc 127.0.0.1 7007 &\n");
+        assert_eq!(
+            Ports::of(&client),
+            Ports {
+                chosen: vec![],
+                fixed: vec![7007]
+            }
+        );
+        let refused = "$ nc -v 127.0.0.1 7008\nrefused by 127.0.0.1:7008\n";
+        assert_eq!(
+            Ports::of(refused),
+            Ports {
+                chosen: vec![7008],
+                fixed: vec![]
             }
         );
         assert_eq!(

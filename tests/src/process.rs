@@ -1,7 +1,7 @@
 //! Processes that end: when they should, and with everything they started.
 
 use std::ffi::OsStr;
-use std::io::{self, PipeReader, Read};
+use std::io::{self, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -17,17 +17,28 @@ const KEPT: usize = 1 << 20;
 
 /// Removes what belongs to the tests, or would make a program print something else here than in a shell.
 pub(crate) fn as_in_a_readers_shell(command: &mut Command) -> &mut Command {
-    for name in ["RUSTC", "RUST_BACKTRACE", "RUST_LOG", "RUST_TEST_THREADS"] {
+    for name in [
+        "RUSTC",
+        "RUST_BACKTRACE",
+        "RUST_LOG",
+        "RUST_TEST_THREADS",
+        "CARGO_CACHE_RUSTC_INFO",
+        "CARGO_MANIFEST_DIR",
+        "CARGO_MANIFEST_PATH",
+    ] {
         command.env_remove(name);
     }
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         // Cargo describes the package under test by these; a nested cargo is about another one.
-        if name.starts_with("CARGO_PKG_") || name.starts_with("BOOK_TESTS_") {
+        if ["CARGO_PKG_", "CARGO_BIN_EXE_", "BOOK_TESTS_"]
+            .iter()
+            .any(|start| name.starts_with(start))
+        {
             command.env_remove(&*name);
         }
     }
-    command.env_remove("CARGO_MANIFEST_DIR")
+    command
 }
 
 /// Kills every process of a session but the caller, and says how many there were beside its leader.
@@ -107,9 +118,9 @@ fn members(leader: Pid) -> io::Result<Vec<Pid>> {
     Ok(pids.filter(of_session).collect())
 }
 
-/// What comes out of a pipe, read by a thread of its own as it comes.
+/// What comes out of the two pipes of a process, read as it comes by a thread for each.
 pub(crate) struct Output {
-    shared: Arc<(Mutex<Taken>, Condvar)>,
+    shared: Arc<(Mutex<[Taken; 2]>, Condvar)>,
 }
 
 #[derive(Default)]
@@ -120,43 +131,29 @@ struct Taken {
 }
 
 impl Output {
-    pub(crate) fn of(mut pipe: impl Read + Send + 'static) -> Self {
-        let shared = Arc::new((Mutex::new(Taken::default()), Condvar::new()));
-        let theirs = Arc::clone(&shared);
-        thread::spawn(move || {
-            let mut buffer = [0; 8192];
-            loop {
-                let n = match pipe.read(&mut buffer) {
-                    Ok(n) => n,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    Err(_) => 0,
-                };
-                let mut state = lock(&theirs.0);
-                let room = n.min(KEPT.saturating_sub(state.bytes.len()));
-                state.bytes.extend_from_slice(&buffer[..room]);
-                state.dropped += n - room;
-                state.ended = n == 0;
-                theirs.1.notify_all();
-                if state.ended {
-                    return;
-                }
-            }
-        });
-        Self { shared }
+    /// Of a child whose standard output and standard error are pipes.
+    pub(crate) fn of(child: &mut Child) -> io::Result<Self> {
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(io::Error::other("the pipes of a child are missing"));
+        };
+        let shared = Arc::default();
+        take_in(stdout, 0, Arc::clone(&shared));
+        take_in(stderr, 1, Arc::clone(&shared));
+        Ok(Self { shared })
     }
 
-    /// Waits until `ready` says something about what was read so far, the pipe ends, or the time is over.
+    /// Waits until `ready` says something about what was read so far, the first pipe ends, or the time is over.
     pub(crate) fn wait<T>(
         &self,
         deadline: Instant,
-        mut ready: impl FnMut(&str) -> Option<T>,
+        mut ready: impl FnMut(&[String; 2]) -> Option<T>,
     ) -> Waited<T> {
         let mut state = lock(&self.shared.0);
         loop {
-            if let Some(found) = ready(&String::from_utf8_lossy(&state.bytes)) {
+            if let Some(found) = ready(&texts(&state)) {
                 return Waited::Ready(found);
             }
-            if state.ended {
+            if state[0].ended {
                 return Waited::Ended;
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -173,46 +170,72 @@ impl Output {
     }
 
     /// What was read so far.
-    pub(crate) fn so_far(&self) -> String {
-        String::from_utf8_lossy(&lock(&self.shared.0).bytes).into_owned()
+    pub(crate) fn so_far(&self) -> [String; 2] {
+        texts(&lock(&self.shared.0))
     }
 
     /// Everything, after all who could write were ended.
     ///
     /// # Errors
     ///
-    /// When somebody still holds the other end: a process that left its session.
-    pub(crate) fn rest(self) -> io::Result<String> {
-        let deadline = Instant::now() + Duration::from_secs(2);
-        if let Waited::TimeOver = self.wait(deadline, |_| None::<()>) {
+    /// When somebody still holds the other end of one: a process that left its session.
+    pub(crate) fn rest(self) -> io::Result<[String; 2]> {
+        let (state, _) = self
+            .shared
+            .1
+            .wait_timeout_while(lock(&self.shared.0), Duration::from_secs(2), |state| {
+                state.iter().any(|taken| !taken.ended)
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        if state.iter().any(|taken| !taken.ended) {
             return Err(io::Error::other(
                 "a process it started went into a session of its own and is still running",
             ));
         }
-        let state = lock(&self.shared.0);
-        let mut text = String::from_utf8_lossy(&state.bytes).into_owned();
-        if state.dropped > 0 {
-            text.push_str(&format!("\n(and {} bytes more)\n", state.dropped));
+        let mut texts = texts(&state);
+        for (text, taken) in texts.iter_mut().zip(state.iter()) {
+            if taken.dropped > 0 {
+                text.push_str(&format!("\n(and {} bytes more)\n", taken.dropped));
+            }
         }
-        Ok(text)
+        Ok(texts)
     }
+}
+
+fn take_in(
+    mut pipe: impl Read + Send + 'static,
+    which: usize,
+    shared: Arc<(Mutex<[Taken; 2]>, Condvar)>,
+) {
+    thread::spawn(move || {
+        let mut buffer = [0; 8192];
+        loop {
+            let n = match pipe.read(&mut buffer) {
+                Ok(n) => n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => 0,
+            };
+            let taken = &mut lock(&shared.0)[which];
+            let room = n.min(KEPT.saturating_sub(taken.bytes.len()));
+            taken.bytes.extend_from_slice(&buffer[..room]);
+            taken.dropped += n - room;
+            taken.ended = n == 0;
+            shared.1.notify_all();
+            if n == 0 {
+                return;
+            }
+        }
+    });
+}
+
+fn texts(state: &[Taken; 2]) -> [String; 2] {
+    [0, 1].map(|which| String::from_utf8_lossy(&state[which].bytes).into_owned())
 }
 
 pub(crate) enum Waited<T> {
     Ready(T),
     Ended,
     TimeOver,
-}
-
-/// A pipe for a command's standard output and standard error together, in the order they are written.
-///
-/// # Errors
-///
-/// When the system gives no pipe.
-pub(crate) fn both_outputs(command: &mut Command) -> io::Result<PipeReader> {
-    let (reader, writer) = io::pipe()?;
-    command.stdout(writer.try_clone()?).stderr(writer);
-    Ok(reader)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -252,11 +275,7 @@ pub(crate) fn in_a_session(stagehand: &Path, program: impl AsRef<OsStr>) -> Comm
 pub(crate) fn finish(mut command: Command, limit: Duration) -> io::Result<Finished> {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
-    let pipes = (child.stdout.take(), child.stderr.take());
-    let (Some(stdout), Some(stderr)) = pipes else {
-        return Err(io::Error::other("the pipes of a child are missing"));
-    };
-    let (stdout, stderr) = (Output::of(stdout), Output::of(stderr));
+    let output = Output::of(&mut child)?;
     let leader = pid_of(&child)?;
 
     // Until it is collected below, its number cannot become another process's.
@@ -275,14 +294,15 @@ pub(crate) fn finish(mut command: Command, limit: Duration) -> io::Result<Finish
     let _ = waiter.join();
 
     let left_behind = left_behind?;
+    let [stdout, stderr] = output.rest()?;
     Ok(Finished {
         end: match status.code() {
             _ if !in_time => End::TimeOver,
             Some(code) => End::Exited(code),
             None => End::Killed(status.signal().unwrap_or_default()),
         },
-        stdout: stdout.rest()?,
-        stderr: stderr.rest()?,
+        stdout,
+        stderr,
         left_behind,
     })
 }

@@ -1,5 +1,7 @@
 //! Is what came what the page shows?
 
+use std::collections::BTreeSet;
+
 /// Stands for anything inside a line.
 const ANYTHING: &str = "[..]";
 /// Stands, alone on a line, for any number of lines.
@@ -11,29 +13,46 @@ const ANY_LINES: &str = "...";
 ///
 /// The index of the first line on the page that finds no match; `shown.len()` when more came than is shown.
 pub(crate) fn compare(shown: &[&str], came: &str) -> Result<(), usize> {
-    let came: Vec<&str> = came.lines().map(str::trim_end).collect();
-    // `reached[j]`: the lines shown so far match the first `j` that came.
-    let mut reached = vec![false; came.len() + 1];
-    reached[0] = true;
+    compare_both(shown, [came, ""])
+}
+
+/// The same for what two programs wrote at the same time: each one's lines are in order, but who comes first
+/// between them is not determined.
+///
+/// # Errors
+///
+/// As [`compare`].
+pub(crate) fn compare_both(shown: &[&str], came: [&str; 2]) -> Result<(), usize> {
+    let came = came.map(|text| text.lines().map(str::trim_end).collect::<Vec<_>>());
+    // How many lines of each the lines shown so far may have used up.
+    let mut reached = BTreeSet::from([(0, 0)]);
     for (index, line) in shown.iter().enumerate() {
-        let mut next = vec![false; came.len() + 1];
+        let mut next = BTreeSet::new();
         if line.trim() == ANY_LINES {
-            let mut any = false;
-            for (slot, before) in next.iter_mut().zip(&reached) {
-                any |= before;
-                *slot = any;
+            for &(first, second) in &reached {
+                next.extend(
+                    (first..=came[0].len())
+                        .flat_map(|a| (second..=came[1].len()).map(move |b| (a, b))),
+                );
             }
         } else {
-            for (j, text) in came.iter().enumerate() {
-                next[j + 1] = reached[j] && line_matches(line.trim_end(), text);
+            let matches =
+                |text: Option<&&str>| text.is_some_and(|text| line_matches(line.trim_end(), text));
+            for &(first, second) in &reached {
+                if matches(came[0].get(first)) {
+                    next.insert((first + 1, second));
+                }
+                if matches(came[1].get(second)) {
+                    next.insert((first, second + 1));
+                }
             }
         }
-        if !next.contains(&true) {
+        if next.is_empty() {
             return Err(index);
         }
         reached = next;
     }
-    if reached[came.len()] {
+    if reached.contains(&(came[0].len(), came[1].len())) {
         Ok(())
     } else {
         Err(shown.len())
@@ -60,24 +79,21 @@ fn line_matches(pattern: &str, text: &str) -> bool {
 
 /// Both sides, one above the other, for a message.
 pub(crate) fn side_by_side(shown: &[&str], came: &str) -> String {
-    let indent = |lines: &mut dyn Iterator<Item = &str>| {
-        let text: String = lines.map(|line| format!("    {line}\n")).collect();
-        if text.is_empty() {
-            "    (nothing)\n".to_owned()
-        } else {
-            text
-        }
-    };
-    format!(
-        "  the page shows:\n{}  what came:\n{}",
-        indent(&mut shown.iter().copied()),
-        indent(&mut came.lines())
-    )
+    let shown = indented(&shown.join("\n"));
+    format!("  the page shows:\n{shown}  what came:\n{}", indented(came))
+}
+
+/// A text inside a message.
+pub(crate) fn indented(text: &str) -> String {
+    if text.is_empty() {
+        return "    (nothing)\n".to_owned();
+    }
+    text.lines().map(|line| format!("    {line}\n")).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::compare;
+    use super::{compare, compare_both};
 
     #[test]
     fn equal_lines_match_and_others_name_the_first_that_differs() {
@@ -107,5 +123,21 @@ mod tests {
         assert_eq!(compare(&["a", "...", "z"], "a\nz\nb\nz\n"), Ok(()));
         assert_eq!(compare(&["a", "...", "z"], "a\nb\n"), Err(2));
         assert_eq!(compare(&["..."], ""), Ok(()));
+    }
+    #[test]
+    fn two_programs_may_write_in_any_order_but_each_in_its_own() {
+        let came = ["hello\n", "is here\nhas gone\n"];
+        for shown in [
+            ["is here", "hello", "has gone"],
+            ["is here", "has gone", "hello"],
+        ] {
+            assert_eq!(compare_both(&shown, came), Ok(()));
+        }
+        assert_eq!(
+            compare_both(&["has gone", "is here", "hello"], came),
+            Err(0)
+        );
+        assert_eq!(compare_both(&["is here", "hello"], came), Err(2));
+        assert_eq!(compare_both(&["...", "has gone"], came), Ok(()));
     }
 }

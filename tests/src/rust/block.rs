@@ -9,7 +9,7 @@ use super::order::{Diagnostic, Order, Refused, Report, VERSION};
 use super::source::{Lines, program};
 use crate::fence::{self, Must};
 use crate::process::{End, Finished};
-use crate::transcript::{compare, side_by_side};
+use crate::transcript::{compare, indented, side_by_side};
 
 /// The exit status of a program that panicked.
 const PANICKED: i32 = 101;
@@ -219,8 +219,4 @@ impl RustBlock {
         }
         result
     }
-}
-
-fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("    {line}\n")).collect()
 }
