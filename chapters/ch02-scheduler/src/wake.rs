@@ -71,6 +71,8 @@ struct State {
     sleeping: bool,
 }
 
+// ANCHOR_END: inbox
+
 impl Inbox {
     /// `interrupt` ends the sleep of the inbox's owner; it may come before the sleep begins.
     pub(crate) fn new(interrupt: impl Fn() + Send + Sync + 'static) -> Inbox {
@@ -84,6 +86,7 @@ impl Inbox {
         }
     }
 
+    // ANCHOR: send
     fn send(&self, letter: Arc<Handle>) {
         let mut state = self.lock();
         state.letters.push(letter);
@@ -103,6 +106,7 @@ impl Inbox {
         state.sleeping = state.letters.is_empty();
         state.sleeping
     }
+    // ANCHOR_END: send
 
     /// Takes all letters; the owner is awake.
     pub(crate) fn collect(&self) -> Vec<Arc<Handle>> {
@@ -110,7 +114,6 @@ impl Inbox {
         state.sleeping = false;
         std::mem::take(&mut state.letters)
     }
-    // ANCHOR_END: inbox
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing under the lock can panic half-way, so a poisoned state is still a good one.

@@ -142,7 +142,9 @@ impl EventLoop {
         }
         Ok(())
     }
+    // ANCHOR_END: look
 
+    // ANCHOR: set_ready
     /// An event may be about a socket that had this place before. It does no harm: whoever is
     /// woken by it tries, and waits again.
     fn set_ready(&self, place: usize, side: Side, hung_up: bool, scheduler: &Scheduler) {
@@ -161,7 +163,7 @@ impl EventLoop {
             scheduler.wake_waiter(waiter);
         }
     }
-    // ANCHOR_END: look
+    // ANCHOR_END: set_ready
 
     fn is_ready(&self, place: usize, side: Side) -> bool {
         self.places.borrow_mut()[place].side(side).ready
@@ -338,7 +340,10 @@ impl<S: Source> Registered<S> {
     /// Notes that an operation on `side` took less than it could have: the next one would block,
     /// unless it finds the end.
     pub(crate) fn used_up(&self, side: Side) {
-        self.event_loop.clear_unless_hung_up(self.place, side);
+        // Not elsewhere: mio then waits to hear "would block" before it reports the next change.
+        if cfg!(unix) {
+            self.event_loop.clear_unless_hung_up(self.place, side);
+        }
     }
     // ANCHOR_END: used_up
 

@@ -13,7 +13,6 @@ use std::task::{Context, Poll, ready};
 /// What a task came to: its value, or the payload of the panic that ended it.
 pub(crate) type Outcome = Result<Box<dyn Any>, Box<dyn Any + Send>>;
 
-// ANCHOR: promise
 /// The result of a spawned task, once it is there.
 ///
 /// Awaiting a promise gives the task's value. If the task panicked, the panic goes on in the task
@@ -38,6 +37,7 @@ pub(crate) type Outcome = Result<Box<dyn Any>, Box<dyn Any + Send>>;
 /// });
 /// assert_eq!(sum, 3);
 /// ```
+// ANCHOR: promise
 #[must_use = "a promise that is dropped forgets the task's result; await it, or say `drop`"]
 pub struct Promise<T> {
     scheduler: Rc<Scheduler>,

@@ -44,7 +44,6 @@ thread_local! {
 const POLLS_PER_LOOK: usize = 61;
 // ANCHOR_END: scheduler
 
-// ANCHOR: run
 /// Runs `future` as the main task, and all that it spawns, on this thread. Returns when the main
 /// task is over; tasks that are not over by then are dropped.
 ///
@@ -85,6 +84,7 @@ where
     run_on(Some(recording.clone()), future)
 }
 
+// ANCHOR: run
 #[track_caller]
 fn run_on<F>(recording: Option<Recording>, future: F) -> F::Output
 where
@@ -102,7 +102,6 @@ where
 }
 // ANCHOR_END: run
 
-// ANCHOR: spawn
 /// Starts a task that runs `future` concurrently with the caller, on the same thread. It is first
 /// polled after the caller has suspended, never inside `spawn`.
 ///
@@ -121,6 +120,7 @@ where
 /// });
 /// assert_eq!(length, 20);
 /// ```
+// ANCHOR: spawn
 #[track_caller]
 pub fn spawn<F>(future: F) -> Promise<F::Output>
 where

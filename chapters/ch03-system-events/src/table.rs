@@ -34,7 +34,6 @@ where
 }
 // ANCHOR_END: step
 
-// ANCHOR: slot
 /// What a poll needs. It leaves the table while the poll runs, so that the task may spawn and
 /// wake others, and itself, meanwhile.
 pub(crate) struct Body {
@@ -59,6 +58,7 @@ pub(crate) enum Waiter {
     Other(Waker),
 }
 
+// ANCHOR: slot
 pub(crate) struct Slot {
     generation: u32,
     /// Whether the key stands in the run queue. A task that is woken twice is polled once.
