@@ -51,31 +51,23 @@ while IFS= read -r -d '' -u 3 book_command; do
 done
 "#;
 
-/// Transcripts whose commands would run these very tests, or never end, and what holds them instead:
-/// the name for `elsewhere=…`, the file of the test, and the test in it.
-const ELSEWHERE: &[(&str, &str, &str)] = &[
+/// What holds the transcripts whose commands would run these very tests, or never end: a test, and its file.
+const ELSEWHERE: &[(&str, &str)] = &[
+    // cargo book
+    ("pages_and_their_files", "tools/book/tests/serve.rs"),
     (
-        "serve",
-        "tools/book/tests/serve.rs",
-        "pages_and_their_files",
-    ),
-    (
-        "reload",
-        "tools/book/tests/serve.rs",
         "a_changed_page_is_rebuilt_and_reloaded",
+        "tools/book/tests/serve.rs",
     ),
+    // cargo book build
+    ("this_book_can_be_built", "tools/book/tests/export.rs"),
+    // cargo book start
     (
-        "build",
-        "tools/book/tests/export.rs",
-        "this_book_can_be_built",
-    ),
-    (
-        "start",
-        "tools/book/tests/start.rs",
         "what_it_makes_passes_its_tests",
+        "tools/book/tests/start.rs",
     ),
-    // `cargo test` on a page: that is this very run.
-    ("suite", "tests/tests/pages.rs", "main"),
+    // cargo test: that is this very run.
+    ("every_block_of_every_page", "tests/tests/pages.rs"),
 ];
 
 /// A transcript on a page.
@@ -220,8 +212,8 @@ impl Console {
     }
 
     fn elsewhere(&self, place: &Place, name: &str) -> Result<(), String> {
-        let Some((_, file, test)) = ELSEWHERE.iter().find(|(known, ..)| *known == name) else {
-            let known: Vec<&str> = ELSEWHERE.iter().map(|(known, ..)| *known).collect();
+        let Some((test, file)) = ELSEWHERE.iter().find(|(known, _)| *known == name) else {
+            let known: Vec<&str> = ELSEWHERE.iter().map(|(known, _)| *known).collect();
             return Err(self.fault(0, &format!(
                 "`elsewhere={name}` names no test of the table in tests/src/console.rs, which has {known:?}"
             )));
@@ -496,11 +488,8 @@ mod tests {
     #[test]
     fn what_holds_a_transcript_elsewhere_exists() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        for (name, file, test) in ELSEWHERE {
-            assert!(
-                is_in(&root.join(file), test),
-                "{name}: no test {test} in {file}"
-            );
+        for (test, file) in ELSEWHERE {
+            assert!(is_in(&root.join(file), test), "no test {test} in {file}");
         }
     }
 

@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use book_tests::{Suite, checks, files, here};
 
 fn main() -> ExitCode {
+    every_block_of_every_page()
+}
+
+fn every_block_of_every_page() -> ExitCode {
     let place = here!();
     let root = place.root.clone();
     let mut suite = match Suite::new(place) {
