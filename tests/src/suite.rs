@@ -12,6 +12,7 @@ use crate::{Check, Place};
 /// The tests of one run, in a process where `skeptic` works.
 #[derive(Debug)]
 pub struct Suite {
+    arguments: Arguments,
     place: Place,
     host: Arc<Host>,
     trials: Vec<Trial>,
@@ -24,8 +25,11 @@ impl Suite {
     ///
     /// When it cannot.
     pub fn new(place: Place) -> std::io::Result<Self> {
+        // First, because it ends the process if they are wrong, and a host has something to clean up.
+        let arguments = Arguments::from_args();
         let host = Arc::new(Host::start(&place)?);
         Ok(Self {
+            arguments,
             place,
             host,
             trials: Vec::new(),
@@ -89,7 +93,7 @@ impl Suite {
 
     /// Runs them all.
     pub fn run(self) -> ExitCode {
-        libtest_mimic::run(&Arguments::from_args(), self.trials).exit_code()
+        libtest_mimic::run(&self.arguments, self.trials).exit_code()
     }
 }
 

@@ -79,7 +79,7 @@ impl RustBlock {
 
     fn order(&self, program: &str) -> Order {
         let mut hasher = DefaultHasher::new();
-        (program, self.nth).hash(&mut hasher);
+        (&self.file, program, self.nth).hash(&mut hasher);
         Order {
             version: VERSION,
             id: format!("{:016x}", hasher.finish()),
@@ -140,11 +140,8 @@ impl RustBlock {
     }
 
     fn ran(&self, ran: &Finished) -> Result<(), String> {
-        let said = format!(
-            "\n  it printed:\n{}{}",
-            indented(&ran.stdout),
-            indented(&self.in_the_file(&ran.stderr))
-        );
+        let printed = format!("{}{}", ran.stdout, self.in_the_file(&ran.stderr));
+        let said = format!("\n  it printed:\n{}", indented(&printed));
         match (ran.end, &self.fence.must) {
             (End::TimeOver, _) => {
                 let limit = self.fence.limit.as_secs();

@@ -20,7 +20,7 @@ pub(super) const REPORTS: &str = "BOOK_TESTS_REPORTS";
 pub(super) struct Order {
     /// Raised when the script or its meaning changes, so that no older one is found in the cache.
     pub(super) version: u32,
-    /// Names the reports. It does not depend on where the block stands: moving a block compiles nothing.
+    /// Names the reports. It does not depend on the block's line: what moves is not compiled again.
     pub(super) id: String,
     pub(super) edition: String,
     pub(super) must: Must,
