@@ -41,8 +41,8 @@ async fn add(a: u32, b: u32) -> u32 {
 // ANCHOR_END: by_compiler
 
 // ANCHOR: by_hand
-/// Where `add` stands: a state for its start, one for each `.await`, one for its end. Each keeps
-/// just what is needed from there on.
+/// Where `add` stands: at its start, at one of its `.await`s, or at its end. Each state keeps just
+/// what is needed from there on.
 enum Add {
     Start { a: u32, b: u32 },
     First { waiting: Later, b: u32 },
