@@ -38,17 +38,22 @@ struct Running {
     stdout: mpsc::Receiver<String>,
 }
 
+/// Lines as they come, for a reader who does not want to wait without an end.
+fn lines(output: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    receiver
+}
+
 impl Running {
     fn start(command: &mut Command) -> Running {
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = Killed(piped.spawn().unwrap());
-        let lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
-        let (sender, stdout) = mpsc::channel();
-        thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
+        let stdout = lines(child.0.stdout.take().unwrap());
         Running { child, stdout }
     }
 
@@ -160,6 +165,33 @@ fn a_port_in_use_is_said_with_an_exit_code() {
     assert!(output.stdout.is_empty());
     let message = format!("cannot listen on {address}: address already in use; is another");
     assert!(text(&output.stderr).starts_with(&message), "{output:?}");
+}
+
+/// With room for its own four descriptors and no more, no client can ever be accepted. The server says
+/// so, and waits a little before it tries again, or it would burn a core.
+#[test]
+#[cfg(unix)]
+fn without_descriptors_the_server_pauses_between_its_tries() {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "ulimit -n 4; exec \"$0\" \"$@\""])
+        .arg(server().get_program());
+    shell
+        .args(["--listen", "127.0.0.1:0"])
+        .stderr(Stdio::piped());
+    let mut server = Running::start(&mut shell);
+    let errors = lines(server.child.0.stderr.take().unwrap());
+    let _client = connect(&server.address());
+    let start = Instant::now();
+    for _ in 0..4 {
+        let line = errors.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(line, "cannot accept a client: too many open files");
+    }
+    assert!(
+        start.elapsed() >= Duration::from_millis(300),
+        "no pause: {:?}",
+        start.elapsed()
+    );
 }
 
 #[test]
