@@ -172,8 +172,9 @@ impl Table {
         if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
-        let index = (self.chunks.len() - 1) * CHUNK + self.chunks[self.chunks.len() - 1].len();
-        let index = u32::try_from(index).expect("fewer than four billion tasks at a time");
+        let last = self.chunks.len() - 1;
+        let index = last * CHUNK + self.chunks[last].len();
+        let index = u32::try_from(index).expect("memory ends long before four billion tasks");
         let key = Key {
             index,
             generation: 0,
@@ -189,7 +190,7 @@ impl Table {
             spawned_at,
             wait: Wait::default(),
         };
-        self.chunks.last_mut().expect("pushed above").push(slot);
+        self.chunks[last].push(slot);
         index
     }
 

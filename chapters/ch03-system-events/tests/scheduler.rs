@@ -136,7 +136,10 @@ fn results_nobody_asked_for_are_dropped() {
 }
 
 #[test]
-#[expect(clippy::async_yields_async, reason = "the promise itself is the result")]
+#[expect(
+    clippy::async_yields_async,
+    reason = "the promise itself is the result"
+)]
 fn a_result_that_holds_a_promise_of_the_same_run_is_not_leaked() {
     let drops = Drops::default();
     let count = drops.clone();
@@ -247,7 +250,10 @@ fn spawn_outside_of_run_is_refused() {
 }
 
 #[test]
-#[expect(clippy::async_yields_async, reason = "the promise itself is the result")]
+#[expect(
+    clippy::async_yields_async,
+    reason = "the promise itself is the result"
+)]
 fn a_promise_cannot_be_awaited_after_the_end_of_its_run() {
     let promise = run(async { spawn(async { 1 }) });
     let text = panic_of(|| run(promise));
