@@ -10,7 +10,7 @@ use std::time::Duration;
 use toml::{Table, Value};
 
 use crate::Place;
-use crate::chapters::files_below;
+use crate::chapters::{chapters, files_below};
 use crate::process::{End, as_in_a_readers_shell, finish, in_a_session};
 
 /// For one command of cargo, a first compilation on a slow machine included.
@@ -39,7 +39,34 @@ pub fn faults(root: &Path, chapter: &str) -> Vec<String> {
             "tests/Cargo.toml:1: add {chapter} to `[dev-dependencies]`: blocks see only the crates that stand there"
         ));
     }
+    faults.extend(examples_elsewhere(root, chapter));
     faults
+}
+
+/// Examples that another chapter has, too. Cargo builds those of all packages into one folder, and the last one wins.
+fn examples_elsewhere(root: &Path, chapter: &str) -> Vec<String> {
+    let examples = |chapter: &str| {
+        let entries = fs::read_dir(root.join("chapters").join(chapter).join("examples"));
+        let names = entries.into_iter().flatten().flatten();
+        let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.ends_with(".rs")).collect()
+    };
+    let own: BTreeSet<String> = examples(chapter);
+    let others = chapters(root).unwrap_or_default();
+    let others = others.iter().filter(|other| *other != chapter);
+    let shared = others.flat_map(|other| {
+        let theirs = examples(other);
+        let both: Vec<String> = own.intersection(&theirs).cloned().collect();
+        both.into_iter().map(move |name| (other, name))
+    });
+    shared
+        .map(|(other, name)| {
+            format!(
+                "chapters/{chapter}/examples/{name}:1: {other} has an example of this name, and both are built into one \
+                 file; rename one, or run the other's"
+            )
+        })
+        .collect()
 }
 
 fn faults_of(chapter: &str, file: &str, text: &str, crate_text: &str) -> Vec<String> {
@@ -193,7 +220,7 @@ fn mirror(source: &Path, copy: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{faults_of, mirror};
+    use super::{examples_elsewhere, faults_of, mirror};
     use std::fs;
 
     const GOOD: &str = "[package]\nname = \"ch01-a\"\nedition = \"2024\"\nrust-version = \"1.88\"\n\
@@ -214,6 +241,28 @@ mod tests {
             faults_of("ch01-a", "Cargo.toml", GOOD, ""),
             Vec::<String>::new()
         );
+    }
+
+    #[test]
+    fn two_examples_of_one_name_are_caught() -> std::io::Result<()> {
+        let root = tempfile::tempdir()?;
+        for (chapter, example) in [
+            ("ch01-a", "same.rs"),
+            ("ch02-b", "same.rs"),
+            ("ch02-b", "other.rs"),
+        ] {
+            let folder = root.path().join("chapters").join(chapter);
+            fs::create_dir_all(folder.join("examples"))?;
+            fs::write(folder.join("Cargo.toml"), "")?;
+            fs::write(folder.join("examples").join(example), "")?;
+        }
+        let faults = examples_elsewhere(root.path(), "ch02-b");
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(
+            faults[0].starts_with("chapters/ch02-b/examples/same.rs:1: ch01-a has"),
+            "{faults:?}"
+        );
+        Ok(())
     }
 
     #[test]
