@@ -216,7 +216,7 @@ impl Client {
     pub(crate) fn send_until_stuck(&self, seed: u64) -> Result<u64> {
         const CHUNK: usize = 64 * 1024;
         // Far more than the system's buffers on both sides hold.
-        const TOO_MUCH: u64 = 256 << 20;
+        const TOO_MUCH: u64 = 128 << 20;
         let buffer = set_socket_recv_buffer_size(&self.stream, CHUNK);
         self.system("receive buffer", buffer)?;
         self.system("write timeout", self.stream.set_write_timeout(Some(QUIET)))?;

@@ -9,7 +9,7 @@ use crate::program::{PATIENCE, Program};
 use crate::properties::{Check, TABLE};
 
 /// Enough for an answer that never comes.
-const SHORT: Duration = Duration::from_secs(3);
+const SHORT: Duration = Duration::from_secs(2);
 
 /// A bad server, a property that it does not have, part of what must be said about it, and how long
 /// clients wait: where the fault is that nothing happens, not long.
