@@ -106,8 +106,10 @@ impl Usage {
         let wrong = || format!("ps says `{text}`");
         let (state, time) = text.trim().split_once(' ').ok_or_else(wrong)?;
         // [[days-]hours:]minutes:seconds[.hundredths]; no server of this suite lives for a day.
-        let parts = time.trim().split([':', '-']).map(str::parse::<f64>);
-        let seconds = parts.fold(Some(0.0), |total, part| Some(total? * 60.0 + part.ok()?));
+        let mut parts = time.trim().split([':', '-']);
+        let seconds = parts.try_fold(0.0, |total, part| {
+            Some(total * 60.0 + part.parse::<f64>().ok()?)
+        });
         Ok(Usage {
             busy: Duration::from_secs_f64(seconds.ok_or_else(wrong)?),
             running: state.starts_with('R'),
