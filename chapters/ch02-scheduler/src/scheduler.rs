@@ -260,15 +260,15 @@ impl Scheduler {
     #[track_caller]
     fn look_outside(&self) {
         if self.queue.borrow().is_empty() {
-            // Asked before the inbox: whoever drops the last waker has sent its letter by then.
+            // Asked before the inbox: whoever drops the last waker has sent its notice by then.
             let hope = self.table.borrow_mut().has_outside_waker();
             if self.inbox.fall_asleep() {
                 assert!(hope, "{}", self.stalled());
                 thread::park();
             }
         }
-        for letter in self.inbox.collect() {
-            self.wake(letter.open());
+        for notice in self.inbox.collect() {
+            self.wake(notice.acknowledge());
         }
     }
     // ANCHOR_END: look

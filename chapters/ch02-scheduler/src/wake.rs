@@ -1,7 +1,7 @@
 //! What a waker does.
 //!
 //! A wake from the scheduler's own thread is a push to its run queue. A wake from any other
-//! thread leaves a letter in the inbox, and interrupts the scheduler only if it sleeps.
+//! thread leaves a notice in the inbox, and interrupts the scheduler only if it sleeps.
 
 use crate::scheduler;
 use crate::table::Key;
@@ -14,7 +14,7 @@ use std::task::Wake;
 pub(crate) struct Handle {
     key: Key,
     inbox: Arc<Inbox>,
-    /// Whether a letter for this task is under way: one is enough.
+    /// Whether a notice for this task is under way: one is enough.
     notified: AtomicBool,
 }
 
@@ -51,9 +51,9 @@ impl Handle {
         !self.notified.swap(true, Ordering::AcqRel)
     }
 
-    /// Opens the letter. A swap and not a store: it makes everything visible that was written
+    /// Which task a notice is for; the next wake sends a new one. A swap and not a store: it makes everything visible that was written
     /// before a wake that found `notified` set and therefore sent nothing.
-    pub(crate) fn open(&self) -> Key {
+    pub(crate) fn acknowledge(&self) -> Key {
         self.notified.swap(false, Ordering::AcqRel);
         self.key
     }
@@ -67,7 +67,7 @@ pub(crate) struct Inbox {
 }
 
 struct State {
-    letters: Vec<Arc<Handle>>,
+    notices: Vec<Arc<Handle>>,
     sleeping: bool,
 }
 
@@ -77,7 +77,7 @@ impl Inbox {
     /// `interrupt` ends the sleep of the inbox's owner; it may come before the sleep begins.
     pub(crate) fn new(interrupt: impl Fn() + Send + Sync + 'static) -> Inbox {
         let state = Mutex::new(State {
-            letters: Vec::new(),
+            notices: Vec::new(),
             sleeping: false,
         });
         Inbox {
@@ -87,10 +87,10 @@ impl Inbox {
     }
 
     // ANCHOR: send
-    fn send(&self, letter: Arc<Handle>) {
+    fn send(&self, notice: Arc<Handle>) {
         let mut state = self.lock();
-        state.letters.push(letter);
-        // The first letter to a sleeper wakes it; the others need not.
+        state.notices.push(notice);
+        // The first notice to a sleeper wakes it; the others need not.
         let asleep = std::mem::take(&mut state.sleeping);
         drop(state);
         if asleep {
@@ -98,21 +98,21 @@ impl Inbox {
         }
     }
 
-    /// Says that the owner is about to sleep. False if it must not: a letter is there.
+    /// Says that the owner is about to sleep. False if it must not: a notice is there.
     pub(crate) fn fall_asleep(&self) -> bool {
         let mut state = self.lock();
-        // Looked at and noted under one lock: a letter comes either before, and is seen here, or
+        // Looked at and noted under one lock: a notice comes either before, and is seen here, or
         // after, and finds `sleeping` set.
-        state.sleeping = state.letters.is_empty();
+        state.sleeping = state.notices.is_empty();
         state.sleeping
     }
     // ANCHOR_END: send
 
-    /// Takes all letters; the owner is awake.
+    /// Takes all notices; the owner is awake.
     pub(crate) fn collect(&self) -> Vec<Arc<Handle>> {
         let mut state = self.lock();
         state.sleeping = false;
-        std::mem::take(&mut state.letters)
+        std::mem::take(&mut state.notices)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

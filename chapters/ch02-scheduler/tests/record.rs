@@ -3,7 +3,7 @@
 mod common;
 
 use ch02_scheduler::{Recording, TaskId, What, run, run_recorded, spawn, yield_now};
-use common::panic_of;
+use common::{bounded, panic_of};
 use std::future::pending;
 
 fn steps(recording: &Recording) -> Vec<String> {
@@ -22,72 +22,80 @@ fn steps(recording: &Recording) -> Vec<String> {
 
 #[test]
 fn every_step_of_a_run_is_noted() {
-    let recording = Recording::new();
-    run_recorded(&recording, async {
-        let child = spawn(yield_now());
-        child.await;
+    bounded(|| {
+        let recording = Recording::new();
+        run_recorded(&recording, async {
+            let child = spawn(yield_now());
+            child.await;
+        });
+        assert_eq!(
+            steps(&recording),
+            [
+                "main     spawned",
+                "main     polled",
+                "task 1   spawned by main",
+                "main     suspended, waits for the promise of task 1",
+                "task 1   polled",
+                "task 1   woken by itself",
+                "task 1   suspended, waits for its next turn",
+                "task 1   polled",
+                "task 1   ended",
+                "main     woken by task 1",
+                "main     polled",
+                "main     ended",
+            ]
+        );
     });
-    assert_eq!(
-        steps(&recording),
-        [
-            "main     spawned",
-            "main     polled",
-            "task 1   spawned by main",
-            "main     suspended, waits for the promise of task 1",
-            "task 1   polled",
-            "task 1   woken by itself",
-            "task 1   suspended, waits for its next turn",
-            "task 1   polled",
-            "task 1   ended",
-            "main     woken by task 1",
-            "main     polled",
-            "main     ended",
-        ]
-    );
 }
 
 #[test]
 fn panics_and_cancelled_tasks_are_noted() {
-    let recording = Recording::new();
-    let text = panic_of(|| {
-        run_recorded(&recording, async {
-            drop(spawn(pending::<()>()));
-            yield_now().await;
-            panic!("main");
-        })
+    bounded(|| {
+        let recording = Recording::new();
+        let text = panic_of(|| {
+            run_recorded(&recording, async {
+                drop(spawn(pending::<()>()));
+                yield_now().await;
+                panic!("main");
+            })
+        });
+        assert_eq!(text, "main");
+        let last: Vec<_> = recording
+            .events()
+            .iter()
+            .rev()
+            .take(2)
+            .map(|event| (event.task, event.what))
+            .collect();
+        assert_eq!(
+            last,
+            [
+                (TaskId(1), What::Cancelled),
+                (TaskId(0), What::Ended { well: false })
+            ]
+        );
     });
-    assert_eq!(text, "main");
-    let last: Vec<_> = recording
-        .events()
-        .iter()
-        .rev()
-        .take(2)
-        .map(|event| (event.task, event.what))
-        .collect();
-    assert_eq!(
-        last,
-        [
-            (TaskId(1), What::Cancelled),
-            (TaskId(0), What::Ended { well: false })
-        ]
-    );
 }
 
 #[test]
 fn the_line_that_spawned_is_noted() {
-    let recording = Recording::new();
-    let line = line!() + 1;
-    run_recorded(&recording, async { spawn(async {}).await });
-    for event in recording.events() {
-        if let What::Spawned { at, .. } = event.what {
-            assert_eq!((at.file().ends_with("record.rs"), at.line()), (true, line));
+    bounded(|| {
+        let recording = Recording::new();
+        let line = line!() + 1;
+        run_recorded(&recording, async { spawn(async {}).await });
+        for event in recording.events() {
+            if let What::Spawned { at, .. } = event.what {
+                assert_eq!((at.file().ends_with("record.rs"), at.line()), (true, line));
+            }
         }
-    }
+    });
 }
 
 #[test]
 fn a_run_without_a_recording_leaves_none() {
-    let recording = Recording::new();
-    run(async { spawn(async {}).await });
-    assert_eq!(recording.events(), []);
+    bounded(|| {
+        let recording = Recording::new();
+        run(async { spawn(async {}).await });
+        assert_eq!(recording.events(), []);
+    });
 }

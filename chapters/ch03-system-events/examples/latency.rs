@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::thread;
 use std::time::{Duration, Instant};
 
 const ROUND_TRIPS: usize = 100;
@@ -12,7 +13,10 @@ fn main() -> io::Result<()> {
     let mut server = TcpStream::connect(address.as_deref().unwrap_or("127.0.0.1:7007"))?;
     server.set_nodelay(true)?;
     let mut times: Vec<Duration> = Vec::new();
-    for _ in 0..ROUND_TRIPS {
+    for trip in 0..ROUND_TRIPS {
+        // Between one and ten milliseconds, so as not to fall into step with the server.
+        let pause = 1000 + trip * 37 % ROUND_TRIPS * 90;
+        thread::sleep(Duration::from_micros(pause as u64));
         let start = Instant::now();
         server.write_all(b"ping")?;
         server.read_exact(&mut [0; 4])?;

@@ -276,7 +276,7 @@ impl Scheduler {
     fn look_outside(&self) {
         let mut sleep = false;
         if self.queue.borrow().is_empty() {
-            // Asked before the inbox: whoever drops the last waker has sent its letter by then.
+            // Asked before the inbox: whoever drops the last waker has sent its notice by then.
             let hope = self.event_loop.is_awaited() || self.table.borrow_mut().has_outside_waker();
             sleep = self.inbox.fall_asleep();
             assert!(hope || !sleep, "{}", self.stalled());
@@ -284,8 +284,8 @@ impl Scheduler {
         if let Err(error) = self.event_loop.look(sleep, self) {
             panic!("the system's event queue has failed: {error}");
         }
-        for letter in self.inbox.collect() {
-            self.wake(letter.open());
+        for notice in self.inbox.collect() {
+            self.wake(notice.acknowledge());
         }
     }
     // ANCHOR_END: look

@@ -3,60 +3,68 @@
 mod common;
 
 use ch03_system_events::{run, spawn, yield_now};
-use common::{Drops, PanicsOnDrop, panic_of};
+use common::{Drops, PanicsOnDrop, bounded, panic_of};
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 #[test]
 fn a_panic_in_the_main_task_leaves_run() {
-    assert_eq!(panic_of(|| run(async { panic!("main") })), "main");
-    assert_eq!(run(async { 1 }), 1, "and the next run is as good as new");
+    bounded(|| {
+        assert_eq!(panic_of(|| run(async { panic!("main") })), "main");
+        assert_eq!(run(async { 1 }), 1, "and the next run is as good as new");
+    });
 }
 
 #[test]
 fn a_panic_in_a_task_goes_on_in_the_task_that_awaits() {
-    let text = panic_of(|| {
-        run(async {
-            let child = spawn(async { panic!("child") });
-            let parent = spawn(child);
-            parent.await
-        })
+    bounded(|| {
+        let text = panic_of(|| {
+            run(async {
+                let child = spawn(async { panic!("child") });
+                let parent = spawn(child);
+                parent.await
+            })
+        });
+        assert_eq!(text, "child");
     });
-    assert_eq!(text, "child");
 }
 
 #[test]
 fn a_panic_nobody_awaits_does_not_end_the_run() {
-    let value = run(async {
-        let kept = spawn(async { panic!("kept") });
-        drop(spawn(async { panic!("dropped") }));
-        yield_now().await;
-        drop::<ch03_system_events::Promise<()>>(kept);
-        spawn(async { 1 }).await
+    bounded(|| {
+        let value = run(async {
+            let kept = spawn(async { panic!("kept") });
+            drop(spawn(async { panic!("dropped") }));
+            yield_now().await;
+            drop::<ch03_system_events::Promise<()>>(kept);
+            spawn(async { 1 }).await
+        });
+        assert_eq!(value, 1);
     });
-    assert_eq!(value, 1);
 }
 
 #[test]
 fn the_locals_of_a_task_are_dropped_before_its_panic_is_seen() {
-    let drops = Drops::default();
-    let (inside, outside) = (drops.witness(), drops.clone());
-    let text = panic_of(|| {
-        run(async move {
-            let child = spawn(async move {
-                let _inside = inside;
-                yield_now().await;
-                panic!("after a turn");
-            });
-            let watched = spawn(child);
-            while outside.count() == 0 {
-                yield_now().await;
-            }
-            watched.await
-        })
+    bounded(|| {
+        let drops = Drops::default();
+        let (inside, outside) = (drops.witness(), drops.clone());
+        let text = panic_of(|| {
+            run(async move {
+                let child = spawn(async move {
+                    let _inside = inside;
+                    yield_now().await;
+                    panic!("after a turn");
+                });
+                let watched = spawn(child);
+                while outside.count() == 0 {
+                    yield_now().await;
+                }
+                watched.await
+            })
+        });
+        assert_eq!((text.as_str(), drops.count()), ("after a turn", 1));
     });
-    assert_eq!((text.as_str(), drops.count()), ("after a turn", 1));
 }
 
 /// Ready at once, and panics when dropped.
@@ -72,53 +80,61 @@ impl<T: Unpin> Future for Ready<T> {
 
 #[test]
 fn a_panic_while_the_future_is_dropped_counts_as_the_tasks_own() {
-    let drops = Drops::default();
-    let value = drops.witness();
-    let text = panic_of(|| {
-        run(async { spawn(Ready(Some(value), PanicsOnDrop("drop"))).await });
+    bounded(|| {
+        let drops = Drops::default();
+        let value = drops.witness();
+        let text = panic_of(|| {
+            run(async { spawn(Ready(Some(value), PanicsOnDrop("drop"))).await });
+        });
+        assert_eq!(text, "drop");
+        assert_eq!(drops.count(), 1, "the value it had is not lost");
     });
-    assert_eq!(text, "drop");
-    assert_eq!(drops.count(), 1, "the value it had is not lost");
 }
 
 #[test]
 fn the_first_of_two_panics_is_the_one_that_counts() {
-    struct Panics(#[allow(dead_code)] PanicsOnDrop);
-    impl Future for Panics {
-        type Output = ();
-        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-            panic!("poll")
+    bounded(|| {
+        struct Panics(#[allow(dead_code)] PanicsOnDrop);
+        impl Future for Panics {
+            type Output = ();
+            fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+                panic!("poll")
+            }
         }
-    }
-    let text = panic_of(|| run(async { spawn(Panics(PanicsOnDrop("drop"))).await }));
-    assert_eq!(text, "poll");
+        let text = panic_of(|| run(async { spawn(Panics(PanicsOnDrop("drop"))).await }));
+        assert_eq!(text, "poll");
+    });
 }
 
 #[test]
 fn a_result_that_panics_when_dropped_unread_does_not_end_the_run() {
-    let value = run(async {
-        drop(spawn(async { PanicsOnDrop("unread") }));
-        yield_now().await;
-        1
+    bounded(|| {
+        let value = run(async {
+            drop(spawn(async { PanicsOnDrop("unread") }));
+            yield_now().await;
+            1
+        });
+        assert_eq!(value, 1);
     });
-    assert_eq!(value, 1);
 }
 
 #[test]
 fn a_panic_while_the_run_ends_does_not_keep_the_others_from_being_dropped() {
-    let drops = Drops::default();
-    let count = drops.clone();
-    let value = run(async move {
-        for n in 0..10 {
-            let witness = count.witness();
-            drop(spawn(async move {
-                let _witness = witness;
-                let _bomb = (n % 2 == 0).then(|| PanicsOnDrop("at the end"));
-                pending::<()>().await;
-            }));
-        }
-        yield_now().await;
-        1
+    bounded(|| {
+        let drops = Drops::default();
+        let count = drops.clone();
+        let value = run(async move {
+            for n in 0..10 {
+                let witness = count.witness();
+                drop(spawn(async move {
+                    let _witness = witness;
+                    let _bomb = (n % 2 == 0).then(|| PanicsOnDrop("at the end"));
+                    pending::<()>().await;
+                }));
+            }
+            yield_now().await;
+            1
+        });
+        assert_eq!((value, drops.count()), (1, 10));
     });
-    assert_eq!((value, drops.count()), (1, 10));
 }

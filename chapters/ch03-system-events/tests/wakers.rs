@@ -55,35 +55,37 @@ fn a_wake_from_another_thread_arrives() {
 
 #[test]
 fn a_task_woken_twice_is_polled_once() {
-    let recording = Recording::new();
-    run_recorded(&recording, async {
-        let slot = Rc::new(RefCell::new(None::<Waker>));
-        let handed_out = slot.clone();
-        let turns = Rc::new(Cell::new(0));
-        let count = turns.clone();
-        let task = spawn(poll_fn(move |cx| {
-            count.set(count.get() + 1);
-            *handed_out.borrow_mut() = Some(cx.waker().clone());
-            if count.get() == 2 {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        }));
-        yield_now().await;
-        let waker = slot.borrow_mut().take().expect("polled during the yield");
-        waker.wake_by_ref();
-        waker.wake_by_ref();
-        waker.wake();
-        task.await;
-        assert_eq!(turns.get(), 2);
+    bounded(|| {
+        let recording = Recording::new();
+        run_recorded(&recording, async {
+            let slot = Rc::new(RefCell::new(None::<Waker>));
+            let handed_out = slot.clone();
+            let turns = Rc::new(Cell::new(0));
+            let count = turns.clone();
+            let task = spawn(poll_fn(move |cx| {
+                count.set(count.get() + 1);
+                *handed_out.borrow_mut() = Some(cx.waker().clone());
+                if count.get() == 2 {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            }));
+            yield_now().await;
+            let waker = slot.borrow_mut().take().expect("polled during the yield");
+            waker.wake_by_ref();
+            waker.wake_by_ref();
+            waker.wake();
+            task.await;
+            assert_eq!(turns.get(), 2);
+        });
+        let polls_of_the_task = recording
+            .events()
+            .iter()
+            .filter(|event| event.task.0 == 1 && event.what == What::Polled)
+            .count();
+        assert_eq!(polls_of_the_task, 2);
     });
-    let polls_of_the_task = recording
-        .events()
-        .iter()
-        .filter(|event| event.task.0 == 1 && event.what == What::Polled)
-        .count();
-    assert_eq!(polls_of_the_task, 2);
 }
 
 #[test]
@@ -130,41 +132,43 @@ fn a_wake_during_the_poll_leads_to_another_poll() {
 
 #[test]
 fn a_waker_that_comes_too_late_wakes_nobody() {
-    let recording = Recording::new();
-    let waker = run_recorded(&recording, async {
-        let task = spawn(poll_fn(|cx| Poll::Ready(cx.waker().clone())));
-        let stale = task.await;
-        // The next task takes the place of the one that is gone.
-        let next = spawn(async {
-            let mut polled = false;
-            poll_fn(|_| {
-                assert!(!polled, "woken by the waker of another task");
-                polled = true;
-                Poll::<()>::Pending
-            })
-            .await;
+    bounded(|| {
+        let recording = Recording::new();
+        let waker = run_recorded(&recording, async {
+            let task = spawn(poll_fn(|cx| Poll::Ready(cx.waker().clone())));
+            let stale = task.await;
+            // The next task takes the place of the one that is gone.
+            let next = spawn(async {
+                let mut polled = false;
+                poll_fn(|_| {
+                    assert!(!polled, "woken by the waker of another task");
+                    polled = true;
+                    Poll::<()>::Pending
+                })
+                .await;
+            });
+            yield_now().await;
+            stale.wake_by_ref();
+            let foreign = stale.clone();
+            thread::spawn(move || foreign.wake())
+                .join()
+                .expect("waking does not panic");
+            for _ in 0..200 {
+                yield_now().await;
+            }
+            drop(next);
+            stale
         });
-        yield_now().await;
-        stale.wake_by_ref();
-        let foreign = stale.clone();
-        thread::spawn(move || foreign.wake())
+        // After the run as well.
+        waker.wake_by_ref();
+        thread::spawn(move || waker.wake())
             .join()
             .expect("waking does not panic");
-        for _ in 0..200 {
-            yield_now().await;
-        }
-        drop(next);
-        stale
+        let woken = |event: &&ch03_system_events::Event| {
+            matches!(event.what, What::Woken { .. }) && event.task.0 > 1
+        };
+        assert_eq!(recording.events().iter().filter(woken).count(), 0);
     });
-    // After the run as well.
-    waker.wake_by_ref();
-    thread::spawn(move || waker.wake())
-        .join()
-        .expect("waking does not panic");
-    let woken = |event: &&ch03_system_events::Event| {
-        matches!(event.what, What::Woken { .. }) && event.task.0 > 1
-    };
-    assert_eq!(recording.events().iter().filter(woken).count(), 0);
 }
 
 #[test]
