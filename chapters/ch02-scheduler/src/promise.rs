@@ -20,6 +20,8 @@ pub(crate) type Outcome = Result<Box<dyn Any>, Box<dyn Any + Send>>;
 /// Dropping a promise forgets the result, not the task: the task runs on. A task that panics when
 /// its promise is gone ends unheard, except for the message that the panic hook prints.
 ///
+/// A promise that outlives its run keeps the run's scheduler in memory, though none of its tasks.
+///
 /// # Panics
 ///
 /// When polled again after it gave its value, and when its run has ended before the task has.

@@ -113,7 +113,8 @@ pub(crate) struct Table {
     chunks: Vec<Vec<Slot>>,
     vacant: Vec<u32>,
     spawned: u64,
-    /// Where the last search for an outside waker ended: most likely it is still held.
+    /// Where to begin the search for an outside waker: at the task that was polled last, since the
+    /// last thing it did was to hand out its waker, or where the last search ended.
     hint: usize,
 }
 
@@ -239,6 +240,7 @@ impl Table {
         if let Stage::Alive(place) = &mut slot.stage {
             *place = Some(body);
             slot.wait = wait;
+            self.hint = key.index as usize;
         }
     }
     // ANCHOR_END: poll
@@ -316,7 +318,7 @@ impl Table {
     }
 
     // ANCHOR: stalled
-    /// Whether anybody but this table holds a waker of a task that is not over.
+    /// Whether anybody else holds a waker of a task that is not over. Looks at every task at worst.
     pub(crate) fn has_outside_waker(&mut self) -> bool {
         let slots = self.chunks.len() * CHUNK;
         for probe in 0..slots {

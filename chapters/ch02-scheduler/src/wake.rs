@@ -69,6 +69,7 @@ pub(crate) struct Inbox {
 struct State {
     notices: Vec<Arc<Handle>>,
     sleeping: bool,
+    closed: bool,
 }
 
 // ANCHOR_END: inbox
@@ -79,6 +80,7 @@ impl Inbox {
         let state = Mutex::new(State {
             notices: Vec::new(),
             sleeping: false,
+            closed: false,
         });
         Inbox {
             state,
@@ -89,6 +91,9 @@ impl Inbox {
     // ANCHOR: send
     fn send(&self, notice: Arc<Handle>) {
         let mut state = self.lock();
+        if state.closed {
+            return;
+        }
         state.notices.push(notice);
         // The first notice to a sleeper wakes it; the others need not.
         let asleep = std::mem::take(&mut state.sleeping);
@@ -113,6 +118,12 @@ impl Inbox {
         let mut state = self.lock();
         state.sleeping = false;
         std::mem::take(&mut state.notices)
+    }
+
+    /// Takes no more notices: the run is over. Kept, they would hold this inbox as it holds them.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        drop(self.collect());
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -2,7 +2,7 @@
 
 mod common;
 
-use ch02_scheduler::{Recording, What, run, run_recorded, spawn, yield_now};
+use ch02_scheduler::{Recording, TaskId, What, run, run_recorded, spawn, yield_now};
 use common::{bounded, panic_of};
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
@@ -54,38 +54,70 @@ fn a_wake_from_another_thread_arrives() {
 }
 
 #[test]
-fn a_task_woken_twice_is_polled_once() {
+fn a_task_woken_three_times_is_polled_once() {
     bounded(|| {
         let recording = Recording::new();
         run_recorded(&recording, async {
             let slot = Rc::new(RefCell::new(None::<Waker>));
             let handed_out = slot.clone();
-            let turns = Rc::new(Cell::new(0));
-            let count = turns.clone();
-            let task = spawn(poll_fn(move |cx| {
-                count.set(count.get() + 1);
+            drop(spawn(poll_fn(move |cx| {
                 *handed_out.borrow_mut() = Some(cx.waker().clone());
-                if count.get() == 2 {
-                    Poll::Ready(())
-                } else {
-                    Poll::Pending
-                }
-            }));
+                Poll::<()>::Pending
+            })));
             yield_now().await;
             let waker = slot.borrow_mut().take().expect("polled during the yield");
             waker.wake_by_ref();
             waker.wake_by_ref();
             waker.wake();
-            task.await;
-            assert_eq!(turns.get(), 2);
+            for _ in 0..5 {
+                yield_now().await;
+            }
         });
-        let polls_of_the_task = recording
-            .events()
-            .iter()
-            .filter(|event| event.task.0 == 1 && event.what == What::Polled)
-            .count();
-        assert_eq!(polls_of_the_task, 2);
+        let happened = |what: fn(&What) -> bool| {
+            let events = recording.events();
+            let of_the_task = events.iter().filter(|event| event.task == TaskId(1));
+            of_the_task.filter(|event| what(&event.what)).count()
+        };
+        assert_eq!(happened(|what| matches!(what, What::Polled)), 2);
+        assert_eq!(happened(|what| matches!(what, What::Woken { .. })), 1);
     });
+}
+
+#[test]
+fn wakes_from_other_threads_arrive_while_tasks_are_ready() {
+    bounded(|| {
+        run(async {
+            drop(spawn(async {
+                loop {
+                    yield_now().await;
+                }
+            }));
+            let mut asked = false;
+            poll_fn(move |cx| {
+                if std::mem::replace(&mut asked, true) {
+                    return Poll::Ready(());
+                }
+                let waker = cx.waker().clone();
+                thread::spawn(move || waker.wake());
+                Poll::Pending
+            })
+            .await;
+        });
+    });
+}
+
+#[test]
+fn the_waker_of_a_task_that_is_over_is_no_hope() {
+    let text = bounded(|| {
+        panic_of(|| {
+            run(async {
+                let task = spawn(poll_fn(|cx| Poll::Ready(cx.waker().clone())));
+                let _kept = task.await;
+                pending::<()>().await;
+            })
+        })
+    });
+    assert!(text.contains("nobody is left"), "{text}");
 }
 
 #[test]

@@ -30,9 +30,9 @@ pub fn listen(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
 /// Serves all clients at once, each in a task of its own, for ever. What goes wrong with one client
 /// is reported and ends that client only.
 // ANCHOR: serve
-pub async fn serve(listener: TcpListener) -> ! {
+pub async fn serve(mut listener: TcpListener) -> ! {
     loop {
-        let (stream, address) = accept(&listener).await;
+        let (stream, address) = accept(&mut listener).await;
         drop(spawn(async move {
             if let Err(error) = echo(stream).await {
                 report(format_args!("client {address}: {}", reason(&error)));
@@ -43,9 +43,9 @@ pub async fn serve(listener: TcpListener) -> ! {
 // ANCHOR_END: serve
 
 /// Waits for the next client, however long that takes. When clients cannot be had, the reason is
-/// reported once.
+/// reported, once for each such wait.
 // ANCHOR: accept
-pub async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+pub async fn accept(listener: &mut TcpListener) -> (TcpStream, SocketAddr) {
     let mut reported = None;
     loop {
         let error = match listener.accept().await {
@@ -82,7 +82,7 @@ pub async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 /// use std::net::Shutdown;
 ///
 /// let answer = run(async {
-///     let listener = TcpListener::bind("127.0.0.1:0")?;
+///     let mut listener = TcpListener::bind("127.0.0.1:0")?;
 ///     let mut client = TcpStream::connect(listener.local_addr()?).await?;
 ///     client.write_all(b"hello").await?;
 ///     client.shutdown(Shutdown::Write)?;

@@ -9,6 +9,7 @@ use crate::table::Waiter;
 use mio::event::Source;
 use mio::{Events, Interest, Poll as Selector, Registry, Token};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -54,6 +55,19 @@ impl Place {
 /// The token of the wakes from other threads; the sockets count from zero.
 const INTERRUPT: Token = Token(usize::MAX);
 
+/// Whether the system itself reports changes, as epoll and kqueue do. Elsewhere mio does, and only
+/// after it has heard "would block".
+const REPORTS_EVERY_CHANGE: bool = cfg!(any(
+    target_os = "android",
+    target_os = "dragonfly",
+    target_os = "freebsd",
+    target_os = "ios",
+    target_os = "linux",
+    target_os = "macos",
+    target_os = "netbsd",
+    target_os = "openbsd",
+));
+
 /// How often to try again while descriptors are short. They may be freed by code that this event
 /// loop does not see.
 const SHORTAGE_RETRY: Duration = Duration::from_millis(100);
@@ -71,10 +85,12 @@ pub(crate) struct EventLoop {
     shortage: RefCell<Shortage>,
 }
 
-/// Those who wait for a descriptor to become free.
+/// Those who wait for a descriptor to become free. Each has drawn a number; all are called at once.
 #[derive(Default)]
 struct Shortage {
-    waiters: Vec<Waiter>,
+    waiters: BTreeMap<u64, Waiter>,
+    drawn: u64,
+    called: u64,
     retry_at: Option<Instant>,
 }
 // ANCHOR_END: event_loop
@@ -148,18 +164,16 @@ impl EventLoop {
     /// An event may be about a socket that had this place before. It does no harm: whoever is
     /// woken by it tries, and waits again.
     fn set_ready(&self, place: usize, side: Side, hung_up: bool, scheduler: &Scheduler) {
-        let waiter = match self.places.borrow_mut().get_mut(place) {
+        match self.places.borrow_mut().get_mut(place) {
             Some(place) if place.taken => {
                 let readiness = place.side(side);
                 readiness.ready = true;
                 readiness.hung_up |= hung_up;
-                readiness.waiter.take()
             }
-            _ => None,
-        };
+            _ => return,
+        }
         // Not while the places are borrowed: a waker may be anybody's code.
-        if let Some(waiter) = waiter {
-            self.waiting.set(self.waiting.get() - 1);
+        if let Some(waiter) = self.take_waiter(place, side) {
             scheduler.wake_waiter(waiter);
         }
     }
@@ -187,6 +201,14 @@ impl EventLoop {
         if former.is_none() {
             self.waiting.set(self.waiting.get() + 1);
         }
+    }
+
+    fn take_waiter(&self, place: usize, side: Side) -> Option<Waiter> {
+        let waiter = self.places.borrow_mut()[place].side(side).waiter.take();
+        if waiter.is_some() {
+            self.waiting.set(self.waiting.get() - 1);
+        }
+        waiter
     }
 
     fn take_place(&self, read: bool, write: bool) -> usize {
@@ -217,8 +239,11 @@ impl EventLoop {
     fn leave_place(&self, index: usize) {
         let left = std::mem::take(&mut self.places.borrow_mut()[index]);
         self.vacant.borrow_mut().push(index);
-        let waiters = [left.read.waiter, left.write.waiter].into_iter().flatten();
-        self.waiting.set(self.waiting.get() - waiters.count());
+        let waiters = [left.read.waiter, left.write.waiter];
+        let count = waiters.iter().flatten().count();
+        self.waiting.set(self.waiting.get() - count);
+        // Dropped last, with the books in order: a waker may be anybody's code.
+        drop(waiters);
     }
 
     fn until_retry(&self) -> Option<Duration> {
@@ -227,8 +252,12 @@ impl EventLoop {
     }
 
     fn end_shortage(&self, scheduler: &Scheduler) {
-        let Shortage { waiters, .. } = self.shortage.take();
-        for waiter in waiters {
+        let mut shortage = self.shortage.borrow_mut();
+        shortage.called = shortage.drawn;
+        shortage.retry_at = None;
+        let waiters = std::mem::take(&mut shortage.waiters);
+        drop(shortage);
+        for waiter in waiters.into_values() {
             scheduler.wake_waiter(waiter);
         }
     }
@@ -245,27 +274,57 @@ impl EventLoop {
 /// If polled outside of [`run`](crate::run).
 // ANCHOR: shortage
 pub async fn descriptor_freed() {
-    let mut waited = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut waited, true) {
+    let Some(event_loop) = Scheduler::with_current(|scheduler| scheduler.event_loop.clone()) else {
+        panic!("descriptor_freed was awaited outside of run")
+    };
+    let ticket = Ticket::draw(event_loop);
+    poll_fn(|cx| ticket.poll(cx)).await;
+}
+
+struct Ticket {
+    event_loop: Rc<EventLoop>,
+    number: u64,
+}
+
+impl Ticket {
+    fn draw(event_loop: Rc<EventLoop>) -> Ticket {
+        let mut shortage = event_loop.shortage.borrow_mut();
+        shortage.drawn += 1;
+        let number = shortage.drawn;
+        if shortage.retry_at.is_none() {
+            shortage.retry_at = Some(Instant::now() + SHORTAGE_RETRY);
+        }
+        drop(shortage);
+        Ticket { event_loop, number }
+    }
+
+    fn poll(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.event_loop.shortage.borrow().called >= self.number {
             return Poll::Ready(());
         }
-        let noted = Scheduler::with_current(|scheduler| {
+        let waiter = Scheduler::with_current(|scheduler| {
             scheduler.wait_for("a free descriptor", None);
-            let waiter = scheduler.waiter(cx.waker());
-            let mut shortage = scheduler.event_loop.shortage.borrow_mut();
-            shortage.waiters.push(waiter);
-            shortage
-                .retry_at
-                .get_or_insert_with(|| Instant::now() + SHORTAGE_RETRY);
+            scheduler.waiter(cx.waker())
         });
-        assert!(
-            noted.is_some(),
-            "descriptor_freed was awaited outside of run"
-        );
+        let waiter = waiter.unwrap_or_else(|| Waiter::Other(cx.waker().clone()));
+        let mut shortage = self.event_loop.shortage.borrow_mut();
+        let former = shortage.waiters.insert(self.number, waiter);
+        drop(shortage);
+        drop(former);
         Poll::Pending
-    })
-    .await;
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let waiter = self
+            .event_loop
+            .shortage
+            .borrow_mut()
+            .waiters
+            .remove(&self.number);
+        drop(waiter);
+    }
 }
 // ANCHOR_END: shortage
 
@@ -319,8 +378,11 @@ impl<S: Source> Registered<S> {
         what: &'static str,
         mut operation: impl FnMut(&S) -> io::Result<R>,
     ) -> io::Result<R> {
+        let _given_up = GivenUp(self, side);
         poll_fn(|cx| {
-            ready!(budget::poll_spend(cx));
+            if self.event_loop.is_ready(self.place, side) {
+                ready!(budget::poll_spend(cx));
+            }
             while self.event_loop.is_ready(self.place, side) {
                 match operation(&self.socket) {
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -340,8 +402,7 @@ impl<S: Source> Registered<S> {
     /// Notes that an operation on `side` took less than it could have: the next one would block,
     /// unless it finds the end.
     pub(crate) fn used_up(&self, side: Side) {
-        // Not elsewhere: mio then waits to hear "would block" before it reports the next change.
-        if cfg!(unix) {
+        if REPORTS_EVERY_CHANGE {
             self.event_loop.clear_unless_hung_up(self.place, side);
         }
     }
@@ -362,6 +423,16 @@ impl<S: Source> Registered<S> {
             Some(true) => Poll::Pending,
             _ => Poll::Ready(Err(io::Error::other("this socket's run has ended"))),
         }
+    }
+}
+
+/// Dropped with the future of an operation: who gives it up waits no more.
+struct GivenUp<'a, S: Source>(&'a Registered<S>, Side);
+
+impl<S: Source> Drop for GivenUp<'_, S> {
+    fn drop(&mut self) {
+        let waiter = self.0.event_loop.take_waiter(self.0.place, self.1);
+        drop(waiter);
     }
 }
 

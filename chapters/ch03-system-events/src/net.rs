@@ -1,6 +1,8 @@
 //! TCP sockets that suspend their task, and not the thread.
 
+use crate::budget::poll_spend;
 use crate::event_loop::{Registered, Side};
+use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 
@@ -13,7 +15,7 @@ use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 /// use ch03_system_events::{TcpListener, TcpStream, run, spawn};
 ///
 /// let answer = run(async {
-///     let listener = TcpListener::bind("127.0.0.1:0")?;
+///     let mut listener = TcpListener::bind("127.0.0.1:0")?;
 ///     let address = listener.local_addr()?;
 ///     let server = spawn(async move {
 ///         let (mut client, _) = listener.accept().await?;
@@ -58,6 +60,7 @@ impl TcpListener {
 
     /// Waits for the next client. Gives its stream and its address.
     ///
+    /// It borrows the listener mutably: one task accepts at a time, as one task reads from a stream.
     /// Dropped before it is ready, it has taken no client.
     ///
     /// # Errors
@@ -65,7 +68,7 @@ impl TcpListener {
     /// Those of the system. After most of them the listener is as good as before: the client may
     /// have left in the meantime, or there may be no descriptor for it
     /// ([`descriptor_freed`](crate::descriptor_freed) waits for one).
-    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+    pub async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
         let accept = |socket: &mio::net::TcpListener| socket.accept();
         let (socket, address) = self.io.operate(Side::Read, "a client", accept).await?;
         Ok((
@@ -147,7 +150,9 @@ impl TcpStream {
     /// stream was made has ended.
     pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
-            return Ok(0); // Some systems would wait for a byte all the same.
+            // Some systems would wait for a byte all the same.
+            poll_fn(poll_spend).await;
+            return Ok(0);
         }
         let read = |mut socket: &mio::net::TcpStream| socket.read(buffer);
         let count = self.io.operate(Side::Read, "bytes to read", read).await?;
@@ -185,6 +190,9 @@ impl TcpStream {
     ///
     /// As [`write`](TcpStream::write).
     pub async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            poll_fn(poll_spend).await;
+        }
         while !bytes.is_empty() {
             match self.write(bytes).await? {
                 0 => return Err(ErrorKind::WriteZero.into()),

@@ -20,7 +20,8 @@ impl fmt::Display for TaskId {
     }
 }
 
-/// What a suspended task waits for, as far as the runtime was told.
+/// What a suspended task waits for, as far as the runtime was told: the last thing that the task
+/// asked it for in its last turn, and did not get.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wait {
     /// In words, such as `the promise of`. Empty if the task waits for something that is not the

@@ -6,7 +6,6 @@ use crate::promise::{Outcome, Promise};
 use crate::record::{Recorder, Recording, TaskId, Wait, What};
 use crate::table::{Body, Key, Progress, Slot, Step, Table, Waiter};
 use crate::wake::Inbox;
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
@@ -52,9 +51,9 @@ const POLLS_PER_LOOK: usize = 61;
 /// - If the main task panics, with its panic.
 /// - If called inside `run`: use [`spawn`] there.
 /// - If the system has no event queue to give, above all because descriptors have run out.
-/// - If every task waits, none of them for a socket, and nobody is left who could wake one. A program in which a waker still
-///   exists somewhere outside, even one that is never used, waits for it instead: the runtime
-///   cannot know.
+/// - If every task waits, none of them for a socket, and nobody is left who could wake one. A program in which somebody else
+///   still holds a waker, a combinator for instance, waits for it instead: the runtime cannot know
+///   that it will never be used.
 ///
 /// # Examples
 ///
@@ -127,7 +126,7 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let Some(scheduler) = CURRENT.with_borrow(Option::clone) else {
+    let Some(scheduler) = Scheduler::with_current(Rc::clone) else {
         panic!("spawn was called outside of run; only tasks can spawn tasks")
     };
     let key = scheduler.insert(Box::pin(future), Location::caller());
@@ -143,13 +142,11 @@ impl Running {
     #[track_caller]
     fn enter(scheduler: Scheduler) -> Running {
         let scheduler = Rc::new(scheduler);
-        CURRENT.with_borrow_mut(|current| {
-            assert!(
-                current.is_none(),
-                "run was called inside run; use spawn there"
-            );
-            *current = Some(scheduler.clone());
-        });
+        assert!(
+            CURRENT.with_borrow(Option::is_none),
+            "run was called inside run; use spawn there"
+        );
+        CURRENT.set(Some(scheduler.clone()));
         Running(scheduler)
     }
 }
@@ -193,7 +190,11 @@ impl Scheduler {
 
     /// Calls `f` with the scheduler of this thread, if it is running one.
     pub(crate) fn with_current<R>(f: impl FnOnce(&Rc<Scheduler>) -> R) -> Option<R> {
-        CURRENT.with_borrow(|current| current.as_ref().map(f))
+        // While a thread ends, its thread-locals are gone already, but sockets may still be dropped.
+        CURRENT
+            .try_with(|current| current.borrow().as_ref().map(f))
+            .ok()
+            .flatten()
     }
 
     // ANCHOR: work
@@ -250,10 +251,12 @@ impl Scheduler {
     fn end(&self, key: Key, id: TaskId, body: Body, mut outcome: Outcome) {
         // What the future still holds is dropped before anybody sees the outcome. If that panics,
         // the outcome is that panic, unless there was one before.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(body)))
-            && outcome.is_ok()
-        {
-            drop_quietly(std::mem::replace(&mut outcome, Err(panic)));
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(body))) {
+            let less = match outcome {
+                Ok(_) => std::mem::replace(&mut outcome, Err(panic)),
+                Err(_) => Err(panic),
+            };
+            drop_quietly(less);
         }
         self.recorder.note(
             id,
@@ -344,7 +347,8 @@ impl Scheduler {
     pub(crate) fn wake_waiter(&self, waiter: Waiter) {
         match waiter {
             Waiter::Task(key) => self.wake(key),
-            Waiter::Other(waker) => waker.wake(),
+            // Anybody's code: if it panics, that is no concern of the task that is running.
+            Waiter::Other(waker) => drop_quietly(catch_unwind(AssertUnwindSafe(|| waker.wake()))),
         }
     }
     // ANCHOR_END: waiter
@@ -358,7 +362,7 @@ impl Scheduler {
 
     pub(crate) fn forsake(&self, key: Key) {
         let unwanted = self.table.borrow_mut().forsake(key);
-        drop(unwanted);
+        drop_quietly(unwanted);
     }
 
     /// Drops all tasks that are left.
@@ -370,7 +374,7 @@ impl Scheduler {
             }
             drop_quietly(slot);
         }
-        drop(self.inbox.collect());
+        self.inbox.close();
     }
 
     fn pop(&self) -> Option<Slot> {
@@ -380,5 +384,8 @@ impl Scheduler {
 
 /// Drops `value`; a panic in its destructor has been printed, and there is nobody to hear of it.
 fn drop_quietly<T>(value: T) {
-    let _: Result<(), Box<dyn Any + Send>> = catch_unwind(AssertUnwindSafe(|| drop(value)));
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        // What it panicked with has a destructor as well, and so on. Leaking it ends the chain.
+        std::mem::forget(panic);
+    }
 }

@@ -6,16 +6,16 @@ use ch03_system_events::{
     Promise, TcpListener, TcpStream, descriptor_freed, echo, run, serve, spawn, yield_now,
 };
 use common::{bounded, panic_of};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::mpsc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn listener() -> io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -25,7 +25,7 @@ fn listener() -> io::Result<(TcpListener, SocketAddr)> {
 
 /// Two ends of one connection.
 async fn pair() -> io::Result<(TcpStream, TcpStream)> {
-    let (listener, address) = listener()?;
+    let (mut listener, address) = listener()?;
     let client = TcpStream::connect(address).await?;
     let (server, peer) = listener.accept().await?;
     assert_eq!(peer, client.local_addr()?);
@@ -77,7 +77,7 @@ fn bytes_arrive_and_then_the_end() {
 fn bytes_and_end_that_came_together_are_both_seen() {
     test(|| async {
         // Somebody waits for a socket, so events are looked at in passing.
-        let (idle, _) = listener()?;
+        let (mut idle, _) = listener()?;
         drop(spawn(async move { idle.accept().await.map(drop) }));
         for _ in 0..50 {
             let (mut client, mut server) = pair().await?;
@@ -259,7 +259,7 @@ fn a_read_that_is_dropped_takes_nothing() {
 }
 
 #[test]
-fn an_event_for_a_socket_that_is_gone_harms_nobody() {
+fn a_place_is_used_again_without_mixing_up_the_sockets() {
     test(|| async {
         for _ in 0..100 {
             let (mut client, server) = pair().await?;
@@ -283,7 +283,7 @@ fn an_event_for_a_socket_that_is_gone_harms_nobody() {
 #[test]
 fn a_wake_from_another_thread_ends_the_sleep_of_the_event_loop() {
     test(|| async {
-        let (listener, _) = listener()?;
+        let (mut listener, _) = listener()?;
         drop(spawn(async move { listener.accept().await.map(drop) }));
         for _ in 0..200 {
             let mut asked = false;
@@ -315,7 +315,7 @@ fn the_thread_sleeps_until_a_client_comes() {
             Ok(answer)
         });
         run(async move {
-            let (listener, address) = listener()?;
+            let (mut listener, address) = listener()?;
             sender.send(address).expect("the client waits for it");
             let (stream, _) = listener.accept().await?;
             echo(stream).await
@@ -337,6 +337,99 @@ fn a_socket_nobody_waits_for_is_no_reason_to_wait() {
         })
     });
     assert!(text.contains("nobody is left to wake one"), "{text}");
+}
+
+#[test]
+fn a_wait_that_was_given_up_is_no_reason_to_wait() {
+    let text = bounded(|| {
+        panic_of(|| {
+            run(async {
+                let (mut listener, _) = listener().expect("a free port");
+                let once = |accept: Pin<&mut dyn Future<Output = _>>, cx: &mut Context<'_>| {
+                    assert!(accept.poll(cx).is_pending());
+                    Poll::Ready(())
+                };
+                {
+                    let mut accept = pin!(listener.accept());
+                    poll_fn(|cx| once(accept.as_mut(), cx)).await;
+                }
+                std::future::pending::<()>().await;
+            })
+        })
+    });
+    assert!(text.contains("nobody is left to wake one"), "{text}");
+}
+
+#[test]
+fn events_are_looked_at_while_tasks_are_ready() {
+    test(|| async {
+        drop(spawn(async {
+            loop {
+                yield_now().await;
+            }
+        }));
+        let (mut client, server) = pair().await?;
+        drop(spawn(echo(server)));
+        client.write_all(b"hello").await?;
+        let mut buffer = [0; 5];
+        read_exact(&mut client, &mut buffer).await?;
+        assert_eq!(&buffer, b"hello");
+        Ok(())
+    });
+}
+
+#[test]
+fn reading_into_nothing_gives_the_others_their_turns() {
+    test(|| async {
+        let (_client, mut server) = pair().await?;
+        let (_, turns) = turns_beside(async move {
+            for _ in 0..10_000 {
+                let _ = server.read(&mut []).await;
+                let _ = server.write_all(&[]).await;
+            }
+        })
+        .await;
+        assert!(turns >= 140, "{turns} turns");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_socket_may_outlive_even_the_thread_locals() {
+    thread_local! {
+        static LATE: RefCell<Option<TcpListener>> = const { RefCell::new(None) };
+    }
+    bounded(|| {
+        // Whichever of the two thread-locals, this one and the runtime's, is destroyed first.
+        for early in [true, false] {
+            let thread = thread::spawn(move || {
+                if early {
+                    LATE.set(None);
+                }
+                run(async { LATE.set(Some(listener().expect("a free port").0)) });
+            });
+            thread.join().expect("the thread ends well");
+        }
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_waker_used_after_its_run_keeps_nothing_open() {
+    // In a process of its own the count would be exact; other tests open and close sockets, too.
+    let open = || {
+        std::fs::read_dir("/proc/self/fd")
+            .expect("Linux has it")
+            .count()
+    };
+    bounded(move || {
+        let before = open();
+        for _ in 0..2000 {
+            run(poll_fn(|cx| Poll::Ready(cx.waker().clone()))).wake();
+        }
+        let after = open();
+        assert!(after < before + 1900, "{before} before, {after} after");
+    });
 }
 
 #[test]
@@ -451,16 +544,38 @@ fn two_hundred_clients_at_once_in_one_thread() {
 }
 
 #[test]
-fn a_freed_descriptor_is_noticed() {
+fn a_descriptor_freed_here_is_noticed_at_once() {
     test(|| async {
         let (client, server) = pair().await?;
-        let waiting = spawn(descriptor_freed());
+        let noticed = Rc::new(Cell::new(false));
+        let flag = noticed.clone();
+        drop(spawn(async move {
+            descriptor_freed().await;
+            flag.set(true);
+        }));
         yield_now().await;
+        assert!(!noticed.get());
         drop(client);
-        waiting.await;
-        // Without a socket that closes it ends all the same, after a while.
-        descriptor_freed().await;
+        yield_now().await;
+        assert!(noticed.get());
         drop(server);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_descriptor_freed_elsewhere_is_tried_for_after_a_while() {
+    test(|| async {
+        let start = Instant::now();
+        // Beside something else that wakes the task: it does not end the wait.
+        let (mut freed, mut other) = (pin!(descriptor_freed()), pin!(yield_now()));
+        let mut yielded = false;
+        poll_fn(|cx| {
+            yielded = yielded || other.as_mut().poll(cx).is_ready();
+            freed.as_mut().poll(cx)
+        })
+        .await;
+        assert!(yielded && start.elapsed() >= Duration::from_millis(100));
         Ok(())
     });
 }
@@ -468,7 +583,7 @@ fn a_freed_descriptor_is_noticed() {
 #[test]
 fn waiting_for_a_descriptor_outside_of_run_is_refused() {
     let mut waiting = pin!(descriptor_freed());
-    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut cx = Context::from_waker(std::task::Waker::noop());
     let text = panic_of(|| waiting.as_mut().poll(&mut cx).is_ready());
     assert_eq!(text, "descriptor_freed was awaited outside of run");
 }
@@ -503,7 +618,7 @@ fn clients_that_connect_from_threads_while_the_server_works() {
             }
         });
         run(async move {
-            let (listener, address) = listener().expect("a free port");
+            let (mut listener, address) = listener().expect("a free port");
             sender.send(address).expect("the clients wait for it");
             let mut served = Vec::new();
             for _ in 0..200 {

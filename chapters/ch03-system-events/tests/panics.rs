@@ -6,7 +6,8 @@ use ch03_system_events::{run, spawn, yield_now};
 use common::{Drops, PanicsOnDrop, bounded, panic_of};
 use std::future::{Future, pending};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 
 #[test]
 fn a_panic_in_the_main_task_leaves_run() {
@@ -136,5 +137,84 @@ fn a_panic_while_the_run_ends_does_not_keep_the_others_from_being_dropped() {
             1
         });
         assert_eq!((value, drops.count()), (1, 10));
+    });
+}
+
+/// What it panics with when dropped panics when dropped, and so on.
+struct Chain(u32);
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        if self.0 > 0 {
+            std::panic::panic_any(Chain(self.0 - 1));
+        }
+    }
+}
+
+#[test]
+fn a_panic_payload_that_panics_does_not_end_the_run() {
+    struct Panics(#[allow(dead_code)] Chain);
+    impl Future for Panics {
+        type Output = ();
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            panic!("poll")
+        }
+    }
+    bounded(|| {
+        let value = run(async {
+            drop(spawn(Panics(Chain(3))));
+            drop(spawn(async { std::panic::panic_any(Chain(3)) }));
+            drop(spawn(async {
+                let _at_the_end = Chain(3);
+                pending::<()>().await;
+            }));
+            yield_now().await;
+            1
+        });
+        assert_eq!(value, 1);
+        assert_eq!(run(async { 2 }), 2, "and the thread is as good as before");
+    });
+}
+
+#[test]
+fn a_result_that_panics_while_a_task_unwinds_does_not_abort() {
+    bounded(|| {
+        let text = panic_of(|| {
+            run(async {
+                let task = spawn(async {
+                    let _forsaken = spawn(async { PanicsOnDrop("the result") });
+                    yield_now().await;
+                    panic!("the task");
+                });
+                task.await
+            })
+        });
+        assert_eq!(text, "the task");
+    });
+}
+
+#[test]
+fn a_waker_that_panics_does_not_end_the_run() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("wake")
+        }
+    }
+    bounded(|| {
+        let value = run(async {
+            let mut promise = spawn(async {
+                yield_now().await;
+                1
+            });
+            let waker = Waker::from(Arc::new(Panics));
+            let mut cx = Context::from_waker(&waker);
+            assert!(Pin::new(&mut promise).poll(&mut cx).is_pending());
+            for _ in 0..3 {
+                yield_now().await;
+            }
+            promise.await
+        });
+        assert_eq!(value, 1);
     });
 }

@@ -99,3 +99,35 @@ fn a_run_without_a_recording_leaves_none() {
         assert_eq!(recording.events(), []);
     });
 }
+
+#[test]
+fn a_task_spawned_while_the_run_ends_is_cancelled_unpolled() {
+    struct SpawnsOnDrop;
+    impl Drop for SpawnsOnDrop {
+        fn drop(&mut self) {
+            drop(spawn(async {}));
+        }
+    }
+    bounded(|| {
+        let recording = Recording::new();
+        run_recorded(&recording, async {
+            drop(spawn(async {
+                let _spawns = SpawnsOnDrop;
+                pending::<()>().await;
+            }));
+            // The place of a task that is over is free for another one, were it still inserted.
+            spawn(async {}).await;
+        });
+        let late = |event: &&ch03_system_events::Event| event.task == TaskId(3);
+        let happened: Vec<What> = recording
+            .events()
+            .iter()
+            .filter(late)
+            .map(|event| event.what)
+            .collect();
+        assert!(
+            matches!(happened[..], [What::Spawned { .. }, What::Cancelled]),
+            "{happened:?}"
+        );
+    });
+}
