@@ -28,26 +28,26 @@ pub(crate) enum Side {
 /// What is known of one direction of a socket.
 #[derive(Default)]
 struct Readiness {
-    ready: bool,
+    ready: Cell<bool>,
     /// The other end has hung up, or the socket has failed. The system says so once, and from
     /// then on the direction stays ready: there is an end, or an error, to be read.
-    hung_up: bool,
-    waiter: Option<Waiter>,
+    hung_up: Cell<bool>,
+    waiter: Cell<Option<Waiter>>,
 }
 
+/// What is known of a socket. It is shared by the socket and the event loop.
 #[derive(Default)]
-struct Place {
-    taken: bool,
+struct State {
     read: Readiness,
     write: Readiness,
 }
 // ANCHOR_END: readiness
 
-impl Place {
-    fn side(&mut self, side: Side) -> &mut Readiness {
+impl State {
+    fn side(&self, side: Side) -> &Readiness {
         match side {
-            Side::Read => &mut self.read,
-            Side::Write => &mut self.write,
+            Side::Read => &self.read,
+            Side::Write => &self.write,
         }
     }
 }
@@ -78,9 +78,10 @@ pub(crate) struct EventLoop {
     selector: RefCell<Selector>,
     events: RefCell<Events>,
     registry: Registry,
-    places: RefCell<Vec<Place>>,
+    /// By token; `None` where a socket has gone.
+    sockets: RefCell<Vec<Option<Rc<State>>>>,
     vacant: RefCell<Vec<usize>>,
-    /// How many waiters there are in all places.
+    /// How many waiters there are in all sockets.
     waiting: Cell<usize>,
     shortage: RefCell<Shortage>,
 }
@@ -103,7 +104,7 @@ impl EventLoop {
             selector: RefCell::new(selector),
             events: RefCell::new(Events::with_capacity(256)),
             registry,
-            places: RefCell::default(),
+            sockets: RefCell::default(),
             vacant: RefCell::default(),
             waiting: Cell::new(0),
             shortage: RefCell::default(),
@@ -161,89 +162,55 @@ impl EventLoop {
     // ANCHOR_END: look
 
     // ANCHOR: set_ready
-    /// An event may be about a socket that had this place before. It does no harm: whoever is
+    /// An event may be about a socket that had this token before. It does no harm: whoever is
     /// woken by it tries, and waits again.
-    fn set_ready(&self, place: usize, side: Side, hung_up: bool, scheduler: &Scheduler) {
-        match self.places.borrow_mut().get_mut(place) {
-            Some(place) if place.taken => {
-                let readiness = place.side(side);
-                readiness.ready = true;
-                readiness.hung_up |= hung_up;
-            }
-            _ => return,
+    fn set_ready(&self, token: usize, side: Side, hung_up: bool, scheduler: &Scheduler) {
+        let Some(Some(state)) = self.sockets.borrow().get(token).cloned() else {
+            return;
+        };
+        let readiness = state.side(side);
+        readiness.ready.set(true);
+        if hung_up {
+            readiness.hung_up.set(true);
         }
-        // Not while the places are borrowed: a waker may be anybody's code.
-        if let Some(waiter) = self.take_waiter(place, side) {
+        if let Some(waiter) = self.take_waiter(readiness) {
             scheduler.wake_waiter(waiter);
         }
     }
     // ANCHOR_END: set_ready
 
-    fn is_ready(&self, place: usize, side: Side) -> bool {
-        self.places.borrow_mut()[place].side(side).ready
-    }
-
-    fn clear(&self, place: usize, side: Side) {
-        self.places.borrow_mut()[place].side(side).ready = false;
-    }
-
-    fn clear_unless_hung_up(&self, place: usize, side: Side) {
-        let mut places = self.places.borrow_mut();
-        let readiness = places[place].side(side);
-        readiness.ready = readiness.hung_up;
-    }
-
-    fn set_waiter(&self, place: usize, side: Side, waiter: Waiter) {
-        let former = self.places.borrow_mut()[place]
-            .side(side)
-            .waiter
-            .replace(waiter);
-        if former.is_none() {
+    fn set_waiter(&self, readiness: &Readiness, waiter: Waiter) {
+        if readiness.waiter.replace(Some(waiter)).is_none() {
             self.waiting.set(self.waiting.get() + 1);
         }
     }
 
-    fn take_waiter(&self, place: usize, side: Side) -> Option<Waiter> {
-        let waiter = self.places.borrow_mut()[place].side(side).waiter.take();
+    fn take_waiter(&self, readiness: &Readiness) -> Option<Waiter> {
+        let waiter = readiness.waiter.take();
         if waiter.is_some() {
             self.waiting.set(self.waiting.get() - 1);
         }
         waiter
     }
 
-    fn take_place(&self, read: bool, write: bool) -> usize {
-        let place = Place {
-            taken: true,
-            read: Readiness {
-                ready: read,
-                ..Readiness::default()
-            },
-            write: Readiness {
-                ready: write,
-                ..Readiness::default()
-            },
-        };
-        let mut places = self.places.borrow_mut();
+    fn take_token(&self, state: Rc<State>) -> usize {
+        let mut sockets = self.sockets.borrow_mut();
         match self.vacant.borrow_mut().pop() {
-            Some(index) => {
-                places[index] = place;
-                index
+            Some(token) => {
+                sockets[token] = Some(state);
+                token
             }
             None => {
-                places.push(place);
-                places.len() - 1
+                sockets.push(Some(state));
+                sockets.len() - 1
             }
         }
     }
 
-    fn leave_place(&self, index: usize) {
-        let left = std::mem::take(&mut self.places.borrow_mut()[index]);
-        self.vacant.borrow_mut().push(index);
-        let waiters = [left.read.waiter, left.write.waiter];
-        let count = waiters.iter().flatten().count();
-        self.waiting.set(self.waiting.get() - count);
-        // Dropped last, with the books in order: a waker may be anybody's code.
-        drop(waiters);
+    fn return_token(&self, token: usize) {
+        let state = self.sockets.borrow_mut()[token].take();
+        self.vacant.borrow_mut().push(token);
+        drop(state);
     }
 
     fn until_retry(&self) -> Option<Duration> {
@@ -332,7 +299,8 @@ impl Drop for Ticket {
 /// A socket that the event loop of this thread watches.
 pub(crate) struct Registered<S: Source> {
     socket: S,
-    place: usize,
+    token: usize,
+    state: Rc<State>,
     event_loop: Rc<EventLoop>,
 }
 
@@ -344,22 +312,22 @@ impl<S: Source> Registered<S> {
         let Some(event_loop) = event_loop else {
             return Err(io::Error::other("a socket can only be made inside of run"));
         };
-        let place = event_loop.take_place(ready, ready);
+        let state = Rc::new(State::default());
+        state.read.ready.set(ready);
+        state.write.ready.set(ready);
+        let token = event_loop.take_token(state.clone());
         let interests = Interest::READABLE | Interest::WRITABLE;
-        match event_loop
-            .registry
-            .register(&mut socket, Token(place), interests)
-        {
-            Ok(()) => Ok(Registered {
-                socket,
-                place,
-                event_loop,
-            }),
-            Err(error) => {
-                event_loop.leave_place(place);
-                Err(error)
-            }
+        let registry = &event_loop.registry;
+        if let Err(error) = registry.register(&mut socket, Token(token), interests) {
+            event_loop.return_token(token);
+            return Err(error);
         }
+        Ok(Registered {
+            socket,
+            token,
+            state,
+            event_loop,
+        })
     }
     // ANCHOR_END: registered
 
@@ -378,21 +346,22 @@ impl<S: Source> Registered<S> {
         what: &'static str,
         mut operation: impl FnMut(&S) -> io::Result<R>,
     ) -> io::Result<R> {
-        let _given_up = GivenUp(self, side);
+        let readiness = self.state.side(side);
+        let _given_up = GivenUp(&self.event_loop, readiness);
         poll_fn(|cx| {
-            if self.event_loop.is_ready(self.place, side) {
+            if readiness.ready.get() {
                 ready!(budget::poll_spend(cx));
             }
-            while self.event_loop.is_ready(self.place, side) {
+            while readiness.ready.get() {
                 match operation(&self.socket) {
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        self.event_loop.clear(self.place, side);
+                        readiness.ready.set(false);
                     }
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}
                     result => return Poll::Ready(result),
                 }
             }
-            self.wait(side, what, cx)
+            self.wait(readiness, what, cx)
         })
         .await
     }
@@ -402,13 +371,19 @@ impl<S: Source> Registered<S> {
     /// Notes that an operation on `side` took less than it could have: the next one would block,
     /// unless it finds the end.
     pub(crate) fn used_up(&self, side: Side) {
-        if REPORTS_EVERY_CHANGE {
-            self.event_loop.clear_unless_hung_up(self.place, side);
+        let readiness = self.state.side(side);
+        if REPORTS_EVERY_CHANGE && !readiness.hung_up.get() {
+            readiness.ready.set(false);
         }
     }
     // ANCHOR_END: used_up
 
-    fn wait<R>(&self, side: Side, what: &'static str, cx: &Context<'_>) -> Poll<io::Result<R>> {
+    fn wait<R>(
+        &self,
+        readiness: &Readiness,
+        what: &'static str,
+        cx: &Context<'_>,
+    ) -> Poll<io::Result<R>> {
         let noted = Scheduler::with_current(|scheduler| {
             // In another run nobody looks at this event loop, and the wait would never end.
             if !Rc::ptr_eq(&scheduler.event_loop, &self.event_loop) {
@@ -416,7 +391,7 @@ impl<S: Source> Registered<S> {
             }
             scheduler.wait_for(what, None);
             let waiter = scheduler.waiter(cx.waker());
-            self.event_loop.set_waiter(self.place, side, waiter);
+            self.event_loop.set_waiter(readiness, waiter);
             true
         });
         match noted {
@@ -427,12 +402,11 @@ impl<S: Source> Registered<S> {
 }
 
 /// Dropped with the future of an operation: who gives it up waits no more.
-struct GivenUp<'a, S: Source>(&'a Registered<S>, Side);
+struct GivenUp<'a>(&'a EventLoop, &'a Readiness);
 
-impl<S: Source> Drop for GivenUp<'_, S> {
+impl Drop for GivenUp<'_> {
     fn drop(&mut self) {
-        let waiter = self.0.event_loop.take_waiter(self.0.place, self.1);
-        drop(waiter);
+        drop(self.0.take_waiter(self.1));
     }
 }
 
@@ -446,7 +420,7 @@ impl<S: Source> Drop for Registered<S> {
     fn drop(&mut self) {
         // If the system knows it no more, all the better.
         let _ = self.event_loop.registry.deregister(&mut self.socket);
-        self.event_loop.leave_place(self.place);
+        self.event_loop.return_token(self.token);
         Scheduler::with_current(|scheduler| {
             if Rc::ptr_eq(&scheduler.event_loop, &self.event_loop) {
                 self.event_loop.end_shortage(scheduler);
