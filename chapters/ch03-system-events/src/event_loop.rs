@@ -335,11 +335,11 @@ impl<S: Source> Registered<S> {
         &self.socket
     }
 
-    // ANCHOR: operate
     /// Tries `operation` until it does not answer "would block", and waits for `side` in between.
     /// `what` says what it waits for.
     ///
     /// Dropped, it has either completed the operation or not begun it.
+    // ANCHOR: operate
     pub(crate) async fn operate<R>(
         &self,
         side: Side,

@@ -99,7 +99,6 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    // ANCHOR: connect
     /// Connects to the first of `addresses` that answers. Looking up a host name blocks the thread.
     ///
     /// Dropped before it is ready, it gives up.
@@ -108,6 +107,7 @@ impl TcpStream {
     ///
     /// Those of the last address; also if `addresses` is empty, or this is not inside of
     /// [`run`](crate::run).
+    // ANCHOR: connect
     pub async fn connect(addresses: impl ToSocketAddrs) -> io::Result<TcpStream> {
         let mut error = no_address();
         for address in addresses.to_socket_addrs()? {
@@ -138,7 +138,6 @@ impl TcpStream {
     }
     // ANCHOR_END: connect
 
-    // ANCHOR: read
     /// Reads what is there into `buffer`; waits if there is nothing. Gives the number of bytes: 0
     /// means that the other end will send no more, or that `buffer` is empty.
     ///
@@ -148,6 +147,7 @@ impl TcpStream {
     ///
     /// Those of the system, above all [`ErrorKind::ConnectionReset`]; also if the run in which the
     /// stream was made has ended.
+    // ANCHOR: read
     pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             // Some systems would wait for a byte all the same.
