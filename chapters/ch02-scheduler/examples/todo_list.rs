@@ -11,16 +11,16 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 // ANCHOR: run_all
-type Task = Pin<Box<dyn Future<Output = ()>>>;
+type Job = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Polls every task on the list until the list is empty. Returns how many polls that took.
-fn run_all(mut todo: Vec<Task>) -> u64 {
+/// Polls every job on the list until the list is empty. Returns how many polls that took.
+fn run_all(mut todo: Vec<Job>) -> u64 {
     let mut cx = Context::from_waker(Waker::noop());
     let mut polls = 0;
     while !todo.is_empty() {
-        todo.retain_mut(|task| {
+        todo.retain_mut(|job| {
             polls += 1;
-            task.as_mut().poll(&mut cx).is_pending()
+            job.as_mut().poll(&mut cx).is_pending()
         });
     }
     polls

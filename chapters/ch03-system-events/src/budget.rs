@@ -4,11 +4,11 @@ use crate::scheduler::Scheduler;
 use std::cell::Cell;
 use std::task::{Context, Poll};
 
+// ANCHOR: budget
 /// So many operations that need not wait in one poll; then the others have their turn. Large
 /// enough that switching tasks costs next to nothing beside them.
 const OPERATIONS_PER_POLL: u32 = 128;
 
-// ANCHOR: budget
 /// What is left of the turn of the task being polled.
 pub(crate) struct Budget(Cell<u32>);
 
@@ -30,8 +30,8 @@ impl Budget {
     }
 }
 
-/// Every leaf future begins with this: pending if the task has had its share. The task stays
-/// ready, and goes on when all that are ready now have had their turn.
+/// Operations on sockets and promises begin with this: pending if the task has had its share. The
+/// task stays ready, and goes on when all that are ready now have had their turn.
 pub(crate) fn poll_spend(cx: &mut Context<'_>) -> Poll<()> {
     let may_go_on = Scheduler::with_current(|scheduler| {
         let may_go_on = scheduler.budget.spend();

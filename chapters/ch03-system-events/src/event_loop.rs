@@ -29,8 +29,8 @@ pub(crate) enum Side {
 #[derive(Default)]
 struct Readiness {
     ready: Cell<bool>,
-    /// The other end has hung up, or the socket has failed. The system says so once, and from
-    /// then on the direction stays ready: there is an end, or an error, to be read.
+    /// The other end has hung up, or the socket has failed. The system says so once: from then on
+    /// a short read is no sign that nothing is left, there is an end or an error to be read.
     hung_up: Cell<bool>,
     waiter: Cell<Option<Waiter>>,
 }
