@@ -31,7 +31,9 @@ pub(crate) fn serve(bad: &str) -> ExitCode {
             println!("--listen ADDR");
             return ExitCode::SUCCESS;
         }
-        ["--listen", address] => TcpListener::bind(address),
+        // A thread for every client makes any number of domains.
+        ["--listen", address] | ["--listen", address, "--domains", _] => TcpListener::bind(address),
+        ["--domains", _] => return ExitCode::SUCCESS,
         _ => Err(ErrorKind::InvalidInput.into()),
     };
     match listening {
@@ -50,6 +52,9 @@ pub(crate) fn serve(bad: &str) -> ExitCode {
 fn run(bad: &str, listener: &TcpListener) -> ExitCode {
     if let Ok(address) = listener.local_addr() {
         println!("listening on {address}");
+    }
+    if bad == "alone" {
+        return alone(listener);
     }
     let around = matches!(bad, "spins" | "polls") && listener.set_nonblocking(true).is_ok();
     let mut number = 0;
@@ -82,6 +87,27 @@ fn run(bad: &str, listener: &TcpListener) -> ExitCode {
             }
         }
     })
+}
+
+/// One thread for all clients, whatever was asked for.
+fn alone(listener: &TcpListener) -> ExitCode {
+    let mut clients: Vec<TcpStream> = Vec::new();
+    if listener.set_nonblocking(true).is_err() {
+        return ExitCode::FAILURE;
+    }
+    let mut buffer = [0; 1024];
+    loop {
+        if let Ok((client, _)) = listener.accept() {
+            let _ = client.set_nonblocking(true);
+            clients.push(client);
+        }
+        for client in &mut clients {
+            if let Ok(count) = client.read(&mut buffer) {
+                let _ = client.write_all(&buffer[..count]);
+            }
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn end(bad: &str, result: io::Result<u64>, stream: TcpStream) {

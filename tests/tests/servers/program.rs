@@ -19,11 +19,14 @@ use crate::client::Client;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How to start a server.
+#[derive(Clone)]
 pub(crate) struct Program {
     path: PathBuf,
     variable: Option<(&'static str, String)>,
     /// A shell script that ends in `exec "$0" "$@"`, for what only a shell can prepare.
     shell: Option<String>,
+    /// How many domains it is to start beside the first one, if it knows of such a thing.
+    domains: Option<usize>,
     /// How long a client waits for this server.
     patience: Duration,
     /// What the servers that this program has been said on standard error.
@@ -36,6 +39,7 @@ impl Program {
             path,
             variable: None,
             shell: None,
+            domains: None,
             patience: PATIENCE,
             said: Arc::default(),
         }
@@ -51,18 +55,27 @@ impl Program {
         self
     }
 
+    /// A program that knows of domains, started with so many beside the first one.
+    pub(crate) fn with_domains(mut self, domains: usize) -> Program {
+        self.domains = Some(domains);
+        self
+    }
+
+    /// The same program with one domain only.
+    pub(crate) fn alone(&self) -> Program {
+        let mut program = self.clone();
+        program.domains = self.domains.map(|_| 0);
+        program
+    }
+
     /// The same program, started after `prepare` by a shell.
     pub(crate) fn after(&self, prepare: &str) -> Program {
-        Program {
-            path: self.path.clone(),
-            variable: self.variable.clone(),
-            shell: Some(match &self.shell {
-                Some(shell) => format!("{prepare}; {shell}"),
-                None => format!("{prepare}; exec \"$0\" \"$@\""),
-            }),
-            patience: self.patience,
-            said: Arc::clone(&self.said),
-        }
+        let mut program = self.clone();
+        program.shell = Some(match &self.shell {
+            Some(shell) => format!("{prepare}; {shell}"),
+            None => format!("{prepare}; exec \"$0\" \"$@\""),
+        });
+        program
     }
 
     fn spawn(&self, args: &[&str]) -> Result<Process> {
@@ -114,7 +127,12 @@ impl Program {
 
     /// Starts the server on this address.
     pub(crate) fn start_on(&self, address: &str) -> Result<Server> {
-        let process = self.spawn(&["--listen", address])?;
+        let domains = self.domains.map(|domains| domains.to_string());
+        let mut args = vec!["--listen", address];
+        if let Some(domains) = &domains {
+            args.extend(["--domains", domains]);
+        }
+        let process = self.spawn(&args)?;
         match process.lines.recv_timeout(PATIENCE) {
             Ok(line) => {
                 let address = line.strip_prefix("listening on ");

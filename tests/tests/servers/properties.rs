@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::Result;
 use crate::client::{Client, QUIET, sequence};
 use crate::program::{PATIENCE, Program, Server};
-use crate::usage::at_rest;
+use crate::usage::{at_rest, threads};
 
 pub(crate) type Check = fn(&Program) -> Result;
 
@@ -51,6 +51,7 @@ pub(crate) const TABLE: &[Property] = &[
     from("ch03", "a_slow_reader", a_slow_reader, a_slow_reader_blocks),
     from("ch03", "a_flood", a_flood, a_flood_blocks),
     from("ch03", "no_descriptors_left", no_descriptors_left, one_descriptor_is_enough),
+    from("ch05", "every_domain_serves", every_domain_serves, knows_no_domains),
 ];
 
 const fn always(name: &'static str, check: Check) -> Property {
@@ -580,7 +581,8 @@ const FEW: u64 = 32;
 const TOO_MANY: u64 = 80;
 
 fn few_descriptors(program: &Program) -> Result<Server> {
-    program.after(&format!("ulimit -n {FEW}")).start()
+    // Several domains would take clients in an order of their own.
+    program.alone().after(&format!("ulimit -n {FEW}")).start()
 }
 
 fn no_descriptors_left(program: &Program) -> Result {
@@ -618,4 +620,39 @@ fn no_descriptors_left(program: &Program) -> Result {
 
 fn one_descriptor_is_enough(program: &Program) -> Result {
     in_turn(&few_descriptors(program)?)
+}
+
+/// How many domains beside the first one.
+const DOMAINS: usize = 3;
+
+fn every_domain_serves(program: &Program) -> Result {
+    // That one of four has nothing to do with any of so many is less likely than a broken machine.
+    const CLIENTS: u64 = 64;
+    let server = program.clone().with_domains(DOMAINS).start()?;
+    let before = threads(server.id())?;
+    let clients = clients(&server, CLIENTS)?;
+    for client in &clients {
+        client.round_trip(b"who serves me?")?;
+    }
+    // Where the system does not say what a thread did, it is enough that it serves.
+    if let Some((before, after)) = before.zip(threads(server.id())?) {
+        let awake = after
+            .iter()
+            .filter(|(id, count)| before.get(id) != Some(count));
+        let (awake, wanted) = (awake.count(), 1 + DOMAINS);
+        if awake < wanted {
+            return Err(format!(
+                "{CLIENTS} clients woke {awake} of {wanted} threads"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn knows_no_domains(program: &Program) -> Result {
+    let ended = program.run(&["--domains", &DOMAINS.to_string()])?;
+    match ended.code {
+        Some(2) => Ok(()),
+        _ => Err(format!("it knows of domains: {ended:?}")),
+    }
 }

@@ -42,6 +42,8 @@ const CAUGHT: &[(&str, &str, &str, Duration)] = &[
     ("turns_many_away", "five_hundred_clients", "client 4", PATIENCE),
     #[cfg(target_os = "linux")]
     ("polls", "silence_costs_nothing", "with nothing to do it woke up", PATIENCE),
+    #[cfg(target_os = "linux")]
+    ("alone", "every_domain_serves", "woke 1 of 4 threads", PATIENCE),
     ("careless", "a_port_in_use", "is in use: this should be said", PATIENCE),
     ("careless", "a_bad_option", "--no-such-option", SHORT),
     ("stubborn", "ctrl_c", "it does not end within", SHORT),

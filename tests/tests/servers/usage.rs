@@ -1,5 +1,6 @@
 //! What a process costs while it should cost nothing.
 
+use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
@@ -51,6 +52,37 @@ pub(crate) fn at_rest(process: u32, busy: Duration, wakes: u64) -> Result {
         wrong = format!("with nothing to do {found}");
     }
     Err(wrong)
+}
+
+/// How often each thread of a process has slept and woken up again, where the system says so.
+#[cfg(target_os = "linux")]
+pub(crate) fn threads(process: u32) -> Result<Option<BTreeMap<u32, u64>>> {
+    let folder = format!("/proc/{process}/task");
+    let threads = std::fs::read_dir(&folder).map_err(|error| format!("{folder}: {error}"))?;
+    let mut counts = BTreeMap::new();
+    for thread in threads.flatten() {
+        let id = thread.file_name().to_string_lossy().parse();
+        // A thread may have ended since the folder was read.
+        let (Ok(id), Ok(status)) = (id, std::fs::read_to_string(thread.path().join("status")))
+        else {
+            continue;
+        };
+        let mut lines = status.lines();
+        let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        counts.insert(
+            id,
+            count
+                .and_then(|count| count.trim().parse().ok())
+                .unwrap_or(0),
+        );
+    }
+    Ok(Some(counts))
+}
+
+/// How often each thread of a process has slept and woken up again, where the system says so.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn threads(_: u32) -> Result<Option<BTreeMap<u32, u64>>> {
+    Ok(None)
 }
 
 impl Usage {
