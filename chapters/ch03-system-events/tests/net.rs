@@ -516,12 +516,14 @@ fn promises_that_are_all_kept_give_the_others_their_turns() {
     assert!(turns >= 70, "{turns} turns");
 }
 
+/// All connect before the first is accepted. Not many more would fit into the system's queue (128), and
+/// the system may reset some of those that do not.
 #[test]
-fn two_hundred_clients_at_once_in_one_thread() {
+fn a_hundred_clients_at_once_in_one_thread() {
     test(|| async {
         let (listener, address) = listener()?;
         drop(spawn(serve(listener)));
-        let clients: Vec<_> = (0..200_u64)
+        let clients: Vec<_> = (0..100_u64)
             .map(|number| {
                 spawn(async move {
                     let mut stream = TcpStream::connect(address).await?;
