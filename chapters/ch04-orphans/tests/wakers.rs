@@ -7,8 +7,8 @@
 mod common;
 mod family;
 
-use ch04_orphans::{Event, Failure, Reason, Recording, Result, Runtime, TaskId, Violation, What};
-use ch04_orphans::{run, yield_now};
+use ch04_orphans::{Event, Recording, TaskId, What};
+use ch04_orphans::{Failure, Reason, Result, Runtime, Violation, run, yield_now};
 use common::bounded;
 use family::{failure_of, own_waker, test, turns};
 use std::cell::{Cell, RefCell};
