@@ -66,6 +66,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "what_it_makes_passes_its_tests",
         "tools/book/tests/start.rs",
     ),
+    // cargo bench
+    ("the_cases_run", "bench/tests/cases.rs"),
     // cargo test: that is this very run.
     ("every_block_of_every_page", "tests/tests/pages.rs"),
 ];

@@ -36,6 +36,8 @@ pub(crate) struct Scheduler {
     pub(crate) main: Cell<Key>,
     /// Why the run is being broken off.
     pub(crate) failed: RefCell<Option<Failure>>,
+    /// Whether the system's event queue has failed, and that was told.
+    deaf: Cell<bool>,
     pub(crate) recorder: Recorder,
 }
 
@@ -128,6 +130,7 @@ impl Scheduler {
             wait: Cell::new(Wait::default()),
             main: Cell::new(Key::NONE),
             failed: RefCell::new(None),
+            deaf: Cell::new(false),
             recorder: Recorder::new(runtime.recording, 0),
         })
     }
@@ -219,7 +222,9 @@ impl Scheduler {
                 sleep = false;
             }
         }
-        if let Err(error) = self.event_loop.look(sleep, self) {
+        if let Err(error) = self.event_loop.look(sleep, self)
+            && !self.deaf.replace(true)
+        {
             self.fail(Failure::from(error).context("the system's event queue has failed"));
         }
         for notice in self.inbox.collect() {

@@ -1,0 +1,136 @@
+//! The echo server: whatever a client sends comes back to it, until it has no more to send.
+
+use std::future::pending;
+use std::io::{self, ErrorKind};
+use std::net::{self, SocketAddr};
+
+use crate::report::{reason, report};
+use crate::{
+    Cx, Either, Orphans, Result, TcpListener, TcpStream, await_first, descriptor_freed, race,
+};
+
+/// A server on each domain, with one of `listeners` each. dom0, which takes no calls, takes part by a
+/// task of its own. If one server fails, all end.
+///
+/// # Errors
+///
+/// Those of the server that failed; it does not return otherwise. Cancelled, it cancels all servers.
+// ANCHOR: everywhere
+pub async fn serve_everywhere(cx: &Cx, listeners: Vec<net::TcpListener>) -> Result<()> {
+    let mut listeners = listeners.into_iter();
+    let mut servers = Vec::new();
+    if let Some(listener) = listeners.next() {
+        servers.push(cx.spawn(async |cx| serve(cx, cx.adopt(listener)?).await));
+    }
+    for (domain, listener) in cx.domains().zip(listeners) {
+        servers.push(cx.call_on(domain, async |cx| serve(cx, cx.adopt(listener)?).await)?);
+    }
+    await_first(&mut servers).await
+}
+// ANCHOR_END: everywhere
+
+/// Serves all clients at once, each in a task of its own, for ever. A client that fails is reported with
+/// its address, and ends nobody else.
+///
+/// # Errors
+///
+/// None; it does not return. Cancelled, it cancels its clients.
+// ANCHOR: serve
+pub async fn serve(cx: &Cx, mut listener: TcpListener) -> Result<()> {
+    let mut clients = cx.orphans();
+    loop {
+        // Who has finished comes first: there may always be one more to accept.
+        match race(finished(&mut clients), accept(&mut listener)).await {
+            Either::First(Ok(())) => {}
+            Either::First(Err(failure)) => report(failure),
+            Either::Second((stream, address)) => {
+                clients.spawn(async move |cx| client(cx, stream, address).await);
+            }
+        }
+    }
+}
+
+/// A scope ends as a task does: a panic in it is a failure, to which the address can be added.
+async fn client(cx: &Cx, stream: TcpStream, address: SocketAddr) -> Result<()> {
+    let echoed = cx.scope(async |_| Ok(echo(stream).await?)).await;
+    echoed.map_err(|failure| failure.context(format_args!("client {address}")))
+}
+
+/// The result of the next client that is over.
+async fn finished(clients: &mut Orphans<'_, ()>) -> Result<()> {
+    match clients.next().await {
+        Some(result) => result,
+        // Nobody is there to wait for.
+        None => pending().await,
+    }
+}
+// ANCHOR_END: serve
+
+/// Waits for the next client, however long that takes. When clients cannot be had, the reason is
+/// reported, once for each such wait.
+// ANCHOR: accept
+pub async fn accept(listener: &mut TcpListener) -> (TcpStream, SocketAddr) {
+    let mut reported = None;
+    loop {
+        let error = match listener.accept().await {
+            Ok(client) => return client,
+            Err(error) => error,
+        };
+        let reason = reason(&error);
+        if reported.as_ref() != Some(&reason) {
+            report(format_args!("cannot accept a client: {reason}"));
+            reported = Some(reason);
+        }
+        // A client that left before its turn concerns nobody else. Any other error, such as too
+        // many open files, stays for a while, and so does the client in the queue.
+        if error.kind() != ErrorKind::ConnectionAborted {
+            descriptor_freed().await;
+        }
+    }
+}
+// ANCHOR_END: accept
+
+/// Sends back all that comes from `stream`, until its end.
+///
+/// Dropped before it is ready, it closes the connection.
+///
+/// # Errors
+///
+/// Those of reading and writing: above all, the client has gone without saying goodbye
+/// ([`ErrorKind::ConnectionReset`] or [`ErrorKind::BrokenPipe`]).
+///
+/// # Examples
+///
+/// ```
+/// use ch05_parallelism::{TcpListener, TcpStream, echo, run};
+/// use std::net::Shutdown;
+///
+/// let answer = run(async |cx| {
+///     let mut listener = TcpListener::bind("127.0.0.1:0")?;
+///     let mut client = TcpStream::connect(listener.local_addr()?).await?;
+///     client.write_all(b"hello").await?;
+///     client.shutdown(Shutdown::Write)?;
+///
+///     let (stream, _) = listener.accept().await?;
+///     cx.spawn(async |_| Ok(echo(stream).await?)).await?;
+///
+///     let mut answer = [0; 5];
+///     let count = client.read(&mut answer).await?;
+///     Ok(answer[..count].to_vec())
+/// });
+/// assert_eq!(answer?, b"hello");
+/// # ch05_parallelism::Result::Ok(())
+/// ```
+// ANCHOR: echo
+pub async fn echo(mut stream: TcpStream) -> io::Result<()> {
+    // An answer that waits for the next one to fill the packet is no answer.
+    stream.set_nodelay(true)?;
+    let mut buffer = [0; 4 * 1024];
+    loop {
+        match stream.read(&mut buffer).await? {
+            0 => return Ok(()),
+            count => stream.write_all(&buffer[..count]).await?,
+        }
+    }
+}
+// ANCHOR_END: echo
