@@ -7,7 +7,7 @@ use ch03_system_events::{
 };
 use common::{bounded, panic_of};
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::pin::{Pin, pin};
@@ -633,4 +633,27 @@ fn clients_that_connect_from_threads_while_the_server_works() {
         });
         clients.join().expect("all clients got their answers");
     });
+}
+
+#[test]
+fn looking_at_many_promises_that_are_not_kept_costs_nothing() {
+    let polls = bounded(|| {
+        run(async {
+            // More than a budget, and the last one is the only one to be kept.
+            let mut promises: Vec<Promise<()>> = (0..299).map(|_| spawn(pending())).collect();
+            promises.push(spawn(yield_now()));
+            let mut polls = 0;
+            poll_fn(|cx| {
+                polls += 1;
+                let kept = |promise: &mut Promise<()>| Pin::new(promise).poll(cx).is_ready();
+                match promises.iter_mut().any(kept) {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                }
+            })
+            .await;
+            polls
+        })
+    });
+    assert_eq!(polls, 2);
 }

@@ -69,9 +69,13 @@ impl Failure {
         Failure::from_boxed(message.to_string().into())
     }
 
-    /// A failure from an error that is in a box already; `?` cannot take it.
+    /// A failure from an error that is in a box already; `?` cannot take it. A failure that went into the
+    /// box comes out as it was.
     pub fn from_boxed(error: Box<dyn Error + Send + Sync>) -> Failure {
-        Failure::new(Reason::Error(error))
+        match error.downcast::<Boxed>() {
+            Ok(boxed) => boxed.0,
+            Err(error) => Failure::new(Reason::Error(error)),
+        }
     }
 
     pub(crate) fn cancelled() -> Failure {
