@@ -181,8 +181,9 @@ fn without_descriptors_the_server_pauses_between_its_tries() {
         .stderr(Stdio::piped());
     let mut server = Running::start(&mut shell);
     let errors = lines(server.child.0.stderr.take().unwrap());
-    let _client = connect(&server.address());
+    // Before the client comes, and so before the first try.
     let start = Instant::now();
+    let _client = connect(&server.address());
     for _ in 0..4 {
         let line = errors.recv_timeout(PATIENCE).unwrap();
         assert_eq!(line, "cannot accept a client: too many open files");

@@ -17,15 +17,19 @@ use crate::{
 /// Those of the server that failed; it does not return otherwise. Cancelled, it cancels all servers.
 // ANCHOR: everywhere
 pub async fn serve_everywhere(cx: &Cx, listeners: Vec<net::TcpListener>) -> Result<()> {
-    let mut listeners = listeners.into_iter();
-    let mut servers = Vec::new();
-    if let Some(listener) = listeners.next() {
-        servers.push(cx.spawn(async |cx| serve(cx, cx.adopt(listener)?).await));
-    }
-    for (domain, listener) in cx.domains().zip(listeners) {
-        servers.push(cx.call_on(domain, async |cx| serve(cx, cx.adopt(listener)?).await)?);
-    }
-    await_first(&mut servers).await
+    // Whoever drops this half-way has forgotten no servers.
+    cx.scope(async |cx| {
+        let mut listeners = listeners.into_iter();
+        let mut servers = Vec::new();
+        if let Some(listener) = listeners.next() {
+            servers.push(cx.spawn(async |cx| serve(cx, cx.adopt(listener)?).await));
+        }
+        for (domain, listener) in cx.domains().zip(listeners) {
+            servers.push(cx.call_on(domain, async |cx| serve(cx, cx.adopt(listener)?).await)?);
+        }
+        await_first(&mut servers).await
+    })
+    .await
 }
 // ANCHOR_END: everywhere
 

@@ -244,7 +244,7 @@ impl EventLoop {
     }
 }
 
-/// Waits until a socket of this run is closed, or a tenth of a second has passed: for a server
+/// Waits until a socket of this domain is closed, or a tenth of a second has passed: for a server
 /// that was told that there are no descriptors left, so that it tries again at the right moment
 /// and does not spin meanwhile.
 ///

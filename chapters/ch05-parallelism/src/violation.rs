@@ -23,7 +23,7 @@ pub enum Violation {
     },
     /// Every task waits, and nobody is left who could wake one.
     Stalled {
-        /// All tasks there are.
+        /// The tasks of one domain. Those of the others are in the suppressed failures.
         tasks: Vec<TaskInfo>,
     },
 }
