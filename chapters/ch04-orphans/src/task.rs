@@ -65,7 +65,7 @@ impl<'p, T> Task<'p, T> {
     fn key(&self) -> Key {
         match self.key {
             Some(key) => key,
-            None => panic!("a task was polled after it gave its result"),
+            None => panic!("the result of a task was asked for again"),
         }
     }
 
@@ -162,6 +162,30 @@ impl Future for Cancel<'_> {
         let outcome = ready!(self.parent.scheduler.poll_over(key, "the cancelled", cx));
         self.key = None;
         Poll::Ready(outcome.map(drop))
+    }
+}
+
+impl Cancel<'_> {
+    /// Whether awaiting it will not wait. If it will, has the task woken that polls with `cx` when it is gone.
+    pub(crate) fn is_gone(&self, cx: &Context<'_>) -> bool {
+        let Some(key) = self.key else { return true };
+        let gone = self.parent.scheduler.over(key).is_some();
+        if !gone {
+            self.parent.scheduler.set_waiter(key, cx.waker());
+        }
+        gone
+    }
+
+    /// How it went, once it is gone.
+    pub(crate) fn take(mut self) -> Result<()> {
+        match self
+            .key
+            .take()
+            .map(|key| self.parent.scheduler.progress(key))
+        {
+            Some(Progress::Over(outcome)) => outcome.map(drop),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -351,6 +351,42 @@ fn await_first_dropped_before_anything_is_over_has_cancelled_nothing() {
 }
 
 #[test]
+fn await_first_dropped_while_the_others_go_loses_no_panic() {
+    /// A chain takes a turn for each link to go.
+    async fn link(cx: &Cx, below: usize) -> Result<()> {
+        match below {
+            0 => pending().await,
+            _ => cx.spawn(async move |cx| link(cx, below - 1).await).await,
+        }
+    }
+    let result = bounded(|| {
+        run(async |cx| {
+            let bomb = PanicsOnDrop("in the destructor");
+            let mut tasks = vec![
+                after(cx, 30, Ok(())),
+                cx.spawn(async move |_| {
+                    let _bomb = bomb;
+                    pending().await
+                }),
+                cx.spawn(async |cx| link(cx, 20).await),
+            ];
+            // By then the first is over, the second is gone, and the third is not.
+            let raced = race(await_first(&mut tasks), turns(40)).await;
+            assert!(matches!(raced, Either::Second(())), "not ready yet");
+            assert_eq!(tasks.len(), 1);
+            for task in tasks {
+                task.await?;
+            }
+            Ok(())
+        })
+    });
+    assert_panicked(
+        &result.expect_err("the panic is heard of"),
+        "in the destructor",
+    );
+}
+
+#[test]
 fn await_first_dropped_while_the_others_go_leaves_the_chosen_one() {
     bounded(|| {
         let log = Log::default();

@@ -237,12 +237,12 @@ fn a_task_gives_its_result_once() {
         assert_eq!((&mut task).await?, 1);
         task.await
     });
-    assert_panicked(&failure, "a task was polled after it gave its result");
+    assert_panicked(&failure, "the result of a task was asked for again");
 }
 
 #[test]
 fn a_task_in_a_list_that_has_given_its_result_is_no_task_to_wait_for() {
-    let text = "a task was polled after it gave its result";
+    let text = "the result of a task was asked for again";
     let failure = failure_of(async |cx| {
         let mut tasks = vec![cx.spawn(async |_| Ok(1)), cx.spawn(async |_| Ok(2))];
         (&mut tasks[0]).await?;

@@ -86,12 +86,20 @@ pub async fn await_first<T: 'static>(tasks: &mut Vec<Task<'_, T>>) -> Result<T> 
     let chosen = choose(tasks).await?;
     tasks.swap(0, chosen);
     let others: Vec<Cancel<'_>> = tasks.drain(1..).map(Task::cancel).collect();
-    let mut suppressed = Vec::new();
-    for other in others {
-        if let Err(failure) = other.await {
-            suppressed.extend(failure.into_suppressed());
+    let mut first = 0;
+    // As above: nothing is taken before everything can be, or dropping this would lose it.
+    poll_fn(|cx| {
+        while let Some(other) = others.get(first) {
+            if !other.is_gone(cx) {
+                return Poll::Pending;
+            }
+            first += 1;
         }
-    }
+        Poll::Ready(())
+    })
+    .await;
+    let failures = others.into_iter().filter_map(|other| other.take().err());
+    let suppressed = failures.flat_map(Failure::into_suppressed).collect();
     let Some(task) = tasks.pop() else {
         unreachable!("the chosen one stays in the list")
     };
