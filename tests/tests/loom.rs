@@ -1,5 +1,5 @@
 //! Wakes between domains under the model checker loom: every order in which two threads can take their
-//! steps, and every value that the memory model lets them see.
+//! steps, and nearly every value that the memory model lets them see.
 //!
 //! The files of the chapter are compiled here as they are. Only what they meet at, `crate::sync`, is
 //! loom's.

@@ -148,7 +148,7 @@ impl Cx {
     /// Runs `f` once for each of `inputs`, spread evenly over the [other domains](Cx::domains), and waits
     /// for all. Gives the results in the order of the inputs.
     ///
-    /// Dropped before it is ready, it cancels what it has started.
+    /// It starts nothing before it is polled. Dropped before it is ready, it cancels what it has started.
     ///
     /// # Errors
     ///
@@ -178,6 +178,7 @@ impl Cx {
         // In a scope, so that dropping it half-way makes no forgotten children.
         self.scope(async move |cx| {
             let domains: Vec<Domain> = cx.domains().collect();
+            // Any one may be the first to have a turn.
             let first = cx.any_other()?.number();
             let mut tasks: Vec<Task<'_, T>> = (first..)
                 .zip(inputs)

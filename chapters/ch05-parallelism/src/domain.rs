@@ -125,7 +125,7 @@ impl World {
     /// With `domains` beside dom0, and the waiting places of all.
     pub(crate) fn new(domains: usize) -> Result<(Arc<World>, Vec<WaitingPlace>)> {
         let no_queue = |error| Failure::from(error).context("the system gives no event queue");
-        let hopeful = Arc::new(AtomicUsize::new(domains + 1));
+        let hopeful = Arc::new(AtomicUsize::new(domains.saturating_add(1)));
         let mut inboxes = Vec::new();
         let mut places = Vec::new();
         for _ in 0..=domains {
