@@ -228,7 +228,7 @@ fn a_message_to_a_closed_inbox_comes_back_and_none_is_kept() {
         let message = Arc::new(());
         let sent = message.clone();
         let thread = thread::spawn(move || inbox.send(sent).is_ok());
-        domain.inbox.close();
+        drop(domain.inbox.close());
         let sent = thread.join().expect("it only sends");
         assert_eq!(Arc::strong_count(&message), 1, "sent: {sent}");
         assert!(domain.inbox.send(message).is_err());

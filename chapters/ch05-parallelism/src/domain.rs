@@ -184,7 +184,9 @@ impl World {
     // ANCHOR: bury
     /// `domain` is no more. If it had tasks, they have failed, and nobody must wait for them.
     fn bury(&self, domain: Domain) {
-        self.inbox(domain).close();
+        // One by one: a call has what its closure captured, and a destructor may panic.
+        let unread = self.inbox(domain).close();
+        unread.into_iter().for_each(drop_quietly);
         for inbox in &self.inboxes {
             let _ = inbox.send(Message::Died(domain));
         }

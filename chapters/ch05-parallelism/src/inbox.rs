@@ -108,11 +108,12 @@ impl<M> Inbox<M> {
         std::mem::take(&mut state.messages)
     }
 
-    /// Takes no more messages. Those that are there are dropped: kept, they could hold this inbox as
-    /// it holds them.
-    pub(crate) fn close(&self) {
+    /// Takes no more messages. Those that are there are for the caller to drop: kept, they could hold this
+    /// inbox as it holds them.
+    #[must_use]
+    pub(crate) fn close(&self) -> Vec<M> {
         self.lock().closed = true;
-        drop(self.collect());
+        self.collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State<M>> {

@@ -115,7 +115,8 @@ impl Drop for Running {
         while let Some(slot) = self.0.pop() {
             drop_quietly(slot);
         }
-        self.0.inbox.close();
+        let unread = self.0.inbox.close();
+        unread.into_iter().for_each(drop_quietly);
         CURRENT.set(None);
     }
 }
