@@ -70,7 +70,11 @@ pub(crate) fn run<T: 'static>(
     match (failed, outcome) {
         (None, outcome) => open(outcome),
         (Some(failed), Ok(_)) => Err(failed),
-        (Some(failed), Err(failure)) => Err(failed.suppress_all(failure.into_suppressed())),
+        (Some(failed), Err(failure)) => {
+            let mut others = Vec::new();
+            failure.flatten_into(&mut others);
+            Err(failed.suppress_all(others))
+        }
     }
 }
 // ANCHOR_END: run
@@ -211,6 +215,8 @@ impl Scheduler {
     /// Takes in events and the wakes of other threads; sleeps until there is one if there is
     /// nothing else to do.
     fn look_outside(&self) {
+        let debris = self.table().take_debris();
+        debris.into_iter().for_each(drop_quietly);
         let mut sleep = false;
         if self.queue.borrow().is_empty() && self.over(self.main.get()).is_none() {
             // Asked before the inbox: whoever drops the last waker has sent its notice by then.

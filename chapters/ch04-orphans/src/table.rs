@@ -211,6 +211,9 @@ pub(crate) struct Table {
     inbox: Arc<Inbox>,
     chunks: Vec<Vec<Slot>>,
     vacant: Vec<u32>,
+    /// Waiters of places that were left. To drop one may run anybody's code, so that has to wait
+    /// until the table is not borrowed.
+    debris: Vec<Waiter>,
     spawned: u64,
     /// Where to begin the search for an outside waker: at the task that was polled last, since the
     /// last thing it did was to hand out its waker, or where the last search ended.
@@ -225,6 +228,7 @@ impl Table {
             inbox,
             chunks: Vec::new(),
             vacant: Vec::new(),
+            debris: Vec::new(),
             spawned: 0,
             hint: 0,
         }
@@ -388,6 +392,8 @@ impl Table {
     /// Nobody lives in the place of `key` any more.
     fn vacate(&mut self, index: u32) -> Stage {
         self.unlink(index);
+        let waiter = self.at(index).waiter.take();
+        self.debris.extend(waiter);
         let slot = self.at(index);
         // After four billion tasks in one place the count starts again. A key that slept through
         // all of them would cause one poll too many, which is allowed.
@@ -395,6 +401,11 @@ impl Table {
         let stage = std::mem::replace(&mut slot.stage, Stage::Vacant);
         self.vacant.push(index);
         stage
+    }
+
+    /// What is to be dropped when the table is not borrowed.
+    pub(crate) fn take_debris(&mut self) -> Vec<Waiter> {
+        std::mem::take(&mut self.debris)
     }
 
     /// Notes that the task `key` is queued from now on. `None` if it was already, or has no more turns.

@@ -403,3 +403,45 @@ fn a_local_that_wakes_and_spawns_and_cancels_when_its_task_returns() {
         Ok(())
     });
 }
+
+/// The waiter of an empty group goes with the group, not when somebody else waits in its place.
+#[test]
+fn the_waiter_of_a_group_that_was_emptied_does_not_stay_in_its_place() {
+    struct Quiet(WakesOnDrop);
+
+    impl Wake for Quiet {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    test(async |cx| {
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let wakes = Quiet(WakesOnDrop(own_waker().await, dropped.clone()));
+        let parent = cx.spawn(async move |cx| -> Result<()> {
+            let mut orphans = cx.orphans::<()>();
+            orphans.spawn(async |_| pending().await);
+            let waker = Waker::from(Arc::new(wakes));
+            {
+                let mut next = std::pin::pin!(orphans.next());
+                let polled = next.as_mut().poll(&mut Context::from_waker(&waker));
+                assert!(polled.is_pending());
+            }
+            drop(waker);
+            let _taken = orphans.take();
+            pending().await
+        });
+        yield_now().await;
+        parent.cancel().await?;
+        let mut orphans = cx.orphans();
+        for _ in 0..4 {
+            orphans.spawn(async |_| Ok(()));
+        }
+        while let Some(result) = orphans.next().await {
+            result?;
+        }
+        // It is dropped at the next look at what comes from outside.
+        while dropped.load(Ordering::Relaxed) == 0 {
+            yield_now().await;
+        }
+        Ok(())
+    });
+}

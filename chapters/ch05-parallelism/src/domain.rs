@@ -244,6 +244,9 @@ impl Drop for Threads {
     fn drop(&mut self) {
         for domain in self.world.others(Domain::ZERO) {
             // One that is no more need not be told.
+            if thread::panicking() {
+                let _ = self.world.send(domain, Message::Died(Domain::ZERO));
+            }
             let _ = self.world.send(domain, Message::Stop);
         }
         for thread in self.threads.drain(..) {

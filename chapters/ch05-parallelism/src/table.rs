@@ -243,6 +243,9 @@ pub(crate) struct Table {
     inbox: Arc<Inbox<Message>>,
     chunks: Vec<Vec<Slot>>,
     vacant: Vec<u32>,
+    /// Waiters of places that were left. To drop one may run anybody's code, so that has to wait
+    /// until the table is not borrowed.
+    debris: Vec<Waiter>,
     /// Places of tasks that had handed out wakers when they were last polled, each once.
     suspects: Vec<u32>,
 }
@@ -255,6 +258,7 @@ impl Table {
             inbox,
             chunks: Vec::new(),
             vacant: Vec::new(),
+            debris: Vec::new(),
             suspects: Vec::new(),
         }
     }
@@ -419,6 +423,8 @@ impl Table {
     /// Nobody lives in the place of `key` any more.
     fn vacate(&mut self, index: u32) -> Stage {
         self.unlink(index);
+        let waiter = self.at(index).waiter.take();
+        self.debris.extend(waiter);
         let slot = self.at(index);
         // After four billion tasks in one place the count starts again. A key that slept through
         // all of them would cause one poll too many, which is allowed.
@@ -426,6 +432,11 @@ impl Table {
         let stage = std::mem::replace(&mut slot.stage, Stage::Vacant);
         self.vacant.push(index);
         stage
+    }
+
+    /// What is to be dropped when the table is not borrowed.
+    pub(crate) fn take_debris(&mut self) -> Vec<Waiter> {
+        std::mem::take(&mut self.debris)
     }
 
     /// Notes that the task `key` is queued from now on. `None` if it was already, or has no more turns.
