@@ -407,6 +407,7 @@ fn a_local_that_wakes_and_spawns_and_cancels_when_its_task_returns() {
 /// The waiter of an empty group goes with the group, not when somebody else waits in its place.
 #[test]
 fn the_waiter_of_a_group_that_was_emptied_does_not_stay_in_its_place() {
+    #[expect(dead_code, reason = "it is there to be dropped")]
     struct Quiet(WakesOnDrop);
 
     impl Wake for Quiet {
