@@ -139,7 +139,8 @@ impl<T> fmt::Debug for Task<'_, T> {
 /// A child that was cancelled and is on its way out.
 ///
 /// Awaiting it waits until everything below the child is dropped, and the child itself. Dropping it
-/// changes nothing about that: the parent's end waits for it then.
+/// changes nothing about that: the parent's end waits for it then, and what went wrong is kept until
+/// then. So a parent that does not end should await it.
 ///
 /// # Errors
 ///

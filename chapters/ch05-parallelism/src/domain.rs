@@ -243,10 +243,10 @@ impl Threads {
 impl Drop for Threads {
     fn drop(&mut self) {
         for domain in self.world.others(Domain::ZERO) {
-            // One that is no more need not be told.
             if thread::panicking() {
                 let _ = self.world.send(domain, Message::Died(Domain::ZERO));
             }
+            // One that is no more need not be told.
             let _ = self.world.send(domain, Message::Stop);
         }
         for thread in self.threads.drain(..) {
@@ -519,5 +519,45 @@ mod tests {
             let text = failure.to_string();
             assert!(text.ends_with("has died: panicked: a mistake"), "{text}");
         }
+    }
+
+    #[test]
+    fn what_main_has_come_to_is_told_when_a_domain_dies_meanwhile() {
+        for seed in 0..100 {
+            let failure = run(1, seed, async |cx| -> Result<()> {
+                kill(cx, Domain(1));
+                Err(Failure::msg("my own"))
+            });
+            let text = format!("{:?}", failure.expect_err("main fails"));
+            assert!(text.contains("my own"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_on_dom0_ends_the_others_too() {
+        let (sender, dropped) = mpsc::channel();
+        let (begun, wait) = mpsc::channel();
+        let (over, ended) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let runtime = Runtime::builder().domains(1).build();
+            let ran = catch_unwind(AssertUnwindSafe(|| {
+                runtime.run(async move |cx| -> Result<()> {
+                    let tells = Tells(sender);
+                    let task = cx.call(async move |_| -> Result<()> {
+                        let _tells = tells;
+                        let _ = begun.send(());
+                        pending().await
+                    })?;
+                    wait.recv()?;
+                    kill(cx, Domain::ZERO);
+                    task.await
+                })
+            }));
+            over.send(ran.is_err())
+        });
+        let panicked = ended.recv_timeout(Duration::from_secs(20));
+        assert_eq!(panicked, Ok(true));
+        assert!(thread.join().is_ok_and(|sent| sent.is_ok()));
+        assert_eq!(told(&dropped), ["dom1"]);
     }
 }

@@ -29,8 +29,9 @@ pub(crate) enum Side {
 #[derive(Default)]
 struct Readiness {
     ready: Cell<bool>,
-    /// The other end has hung up, or the socket has failed. The system says so once: from then on
-    /// a short read is no sign that nothing is left, there is an end or an error to be read.
+    /// The other end has hung up or sent urgent data, or the socket has failed. The system says so
+    /// once: from then on a short read is no sign that nothing is left. There may be an end or an
+    /// error to be read, and a read stops short of urgent data.
     hung_up: Cell<bool>,
     waiter: Cell<Option<Waiter>>,
 }
@@ -158,7 +159,7 @@ impl EventLoop {
             if event.token() == INTERRUPT {
                 continue;
             }
-            let hung_up = event.is_read_closed() || event.is_error();
+            let hung_up = event.is_read_closed() || event.is_error() || event.is_priority();
             if event.is_readable() || hung_up {
                 self.set_ready(event.token().0, Side::Read, hung_up, scheduler);
             }
@@ -284,10 +285,16 @@ impl Ticket {
             return Poll::Ready(());
         }
         let waiter = Scheduler::with_current(|scheduler| {
-            scheduler.wait_for("a free descriptor", None);
-            scheduler.waiter(cx.waker())
+            // In another run nobody looks at this event loop, and the wait would never end.
+            let here = Rc::ptr_eq(&scheduler.event_loop, &self.event_loop);
+            here.then(|| {
+                scheduler.wait_for("a free descriptor", None);
+                scheduler.waiter(cx.waker())
+            })
         });
-        let waiter = waiter.unwrap_or_else(|| Waiter::Other(cx.waker().clone()));
+        let Some(waiter) = waiter.flatten() else {
+            return Poll::Ready(());
+        };
         let mut shortage = self.event_loop.shortage.borrow_mut();
         let former = shortage.waiters.insert(self.number, waiter);
         drop(shortage);
@@ -332,6 +339,8 @@ impl<S: Source> Registered<S> {
         state.write.ready.set(ready);
         let token = event_loop.take_token(state.clone());
         let interests = Interest::READABLE | Interest::WRITABLE;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let interests = interests | Interest::PRIORITY;
         let registry = &event_loop.registry;
         if let Err(error) = registry.register(&mut socket, Token(token), interests) {
             event_loop.return_token(token);
@@ -456,6 +465,10 @@ impl<S: Source> Drop for Registered<S> {
             let _ = self.event_loop.registry.deregister(socket);
         }
         self.event_loop.return_token(self.token);
+        for side in [Side::Read, Side::Write] {
+            // An operation that was forgotten half-way waits no more.
+            drop(self.event_loop.take_waiter(self.state.side(side)));
+        }
         Scheduler::with_current(|scheduler| {
             if Rc::ptr_eq(&scheduler.event_loop, &self.event_loop) {
                 self.event_loop.end_shortage(scheduler);

@@ -841,7 +841,10 @@ fn whatever_tasks_do_nothing_is_left_behind() {
     // The panics that are planned say nothing.
     let hook = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        let text = info.payload_as_str().unwrap_or_default();
+        let payload = info.payload();
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let text = text.or(payload.downcast_ref::<&str>().copied());
+        let text = text.unwrap_or_default();
         let planned = [
             "as planned",
             "while it is dropped",

@@ -7,7 +7,8 @@ use ch05_parallelism::{Adopt, Cx, Result, Runtime, TcpListener, TcpStream, echo,
 use common::bounded;
 use std::io::{Read, Write};
 use std::net;
-use world::{Gate, other, test, with};
+use std::pin::pin;
+use world::{Gate, other, poll_once, test, with};
 
 /// Two ends of one connection: this runtime's, and a plain one that blocks.
 async fn pair() -> Result<(TcpStream, net::TcpStream)> {
@@ -237,4 +238,57 @@ fn streams_of_two_domains_talk_to_each_other() {
         })
     })
     .expect("ends well");
+}
+
+/// A read stops short of urgent data: then it is no sign that nothing is left.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_comes_after_urgent_data_is_read() {
+    test(0, async |_| {
+        let mut listener = TcpListener::bind("127.0.0.1:0")?;
+        let client = net::TcpStream::connect(listener.local_addr()?)?;
+        client.set_nodelay(true)?;
+        let (mut stream, _) = listener.accept().await?;
+        let mut buffer = [0; 64];
+        let client = socket2::Socket::from(client);
+        client.send(b"hello")?;
+        assert_eq!(stream.read(&mut buffer).await?, 5);
+        let count = {
+            // It finds nothing, and waits from now on for what the system has to say.
+            let mut next = pin!(stream.read(&mut buffer));
+            for _ in 0..200 {
+                assert!(poll_once(next.as_mut()).await.is_none());
+                yield_now().await;
+            }
+            client.send(b"abc")?;
+            client.send_out_of_band(b"!")?;
+            client.send(b"def")?;
+            next.await?
+        };
+        let mut bytes = buffer[..count].to_vec();
+        while bytes.len() < 6 {
+            let count = stream.read(&mut buffer).await?;
+            bytes.extend_from_slice(&buffer[..count]);
+        }
+        assert_eq!(String::from_utf8_lossy(&bytes), "abcdef");
+        Ok(())
+    });
+}
+
+#[test]
+fn an_operation_that_was_forgotten_hides_no_stall() {
+    let run = bounded(|| {
+        Runtime::builder().domains(0).build().run(async |_| {
+            let listener = TcpListener::bind("127.0.0.1:0")?;
+            let mut stream = TcpStream::connect(listener.local_addr()?).await?;
+            let mut buffer = [0; 4];
+            let mut read = Box::pin(stream.read(&mut buffer));
+            assert!(poll_once(read.as_mut()).await.is_none());
+            std::mem::forget(read);
+            drop(stream);
+            std::future::pending::<Result<()>>().await
+        })
+    });
+    let failure = run.expect_err("it stalls");
+    assert!(failure.to_string().starts_with("every task waits"));
 }
