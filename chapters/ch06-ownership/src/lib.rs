@@ -1,0 +1,106 @@
+//! Ownership: chapter 6 of *No Task Left Behind*.
+//!
+//! Every resource has an owner, a task or a scope. The owner releases it, or hands it to a child or to the
+//! parent. If it ends badly, the finaliser closes the resource; if it ends well and has kept it, that is an error.
+//!
+//! ```
+//! use ch06_ownership::run;
+//!
+//! let answer = run(async |cx| {
+//!     let mut listener = cx.listen("127.0.0.1:0")?;
+//!     let mut client = cx.connect(listener.local_addr()?).await?;
+//!     let (stream, _) = listener.accept(cx).await?;
+//!     let server = cx.give(stream).spawn(async |_, mut stream| {
+//!         stream.write_all(b"hello").await?;
+//!         stream.release().await
+//!     });
+//!     let mut answer = [0; 5];
+//!     client.read(&mut answer).await?;
+//!     server.await?;
+//!     client.release().await?;
+//!     listener.release().await?;
+//!     Ok(answer)
+//! });
+//! assert_eq!(&answer?, b"hello");
+//! # ch06_ownership::Result::Ok(())
+//! ```
+//!
+//! | file | holds |
+//! |---|---|
+//! | `cx.rs` | `Cx`: what a task spawns its children with |
+//! | `task.rs` | `Task` and `Cancel`: a child, in its parent's hands |
+//! | `combine.rs` | waiting for several children |
+//! | `orphans.rs` | children that are not held by name |
+//! | `domain.rs` | domains: threads, and what they say to each other |
+//! | `call.rs` | tasks that another domain runs |
+//! | `owned.rs` | `Owned`: the proof that a task owns a resource |
+//! | `give.rs` | handing resources to a child |
+//! | `resource.rs` | resources, and the records of who owns them |
+//! | `scope.rs` | a task boundary without a task |
+//! | `failure.rs`, `violation.rs` | how a task ends badly, and what ends the whole run |
+//! | `end.rs` | how a task ends, step by step |
+//! | `table.rs` | the tree of tasks |
+//! | `runtime.rs` | `run`, and the settings of a run |
+//! | `scheduler.rs` | the run queue and the loop |
+//! | `event_loop.rs` | readiness: what the system says about sockets, and who waits for it |
+//! | `net.rs` | `TcpListener` and `TcpStream` |
+//! | `race.rs` | the first of two futures |
+//! | `budget.rs` | fairness: how much one task may do in one turn |
+//! | `wake.rs` | what a waker does, from here and from other threads |
+//! | `inbox.rs`, `sync.rs` | what the other threads leave for a domain |
+//! | `yield_now.rs` | giving way |
+//! | `random.rs` | choices without a pattern |
+//! | `record.rs` | what a run did, step by step |
+//! | `echo.rs`, `listen.rs`, `main.rs` | the echo server |
+//! | `args.rs`, `report.rs` | its command line, and what it prints |
+
+mod args;
+mod budget;
+mod call;
+mod combine;
+mod cx;
+mod domain;
+mod echo;
+mod end;
+mod event_loop;
+mod failure;
+mod give;
+mod inbox;
+mod listen;
+mod net;
+mod orphans;
+mod owned;
+mod race;
+mod random;
+mod record;
+mod report;
+mod resource;
+mod runtime;
+mod scheduler;
+mod scope;
+mod sync;
+mod table;
+mod task;
+mod violation;
+mod wake;
+mod yield_now;
+
+pub use args::{Args, ArgsError};
+pub use combine::{await_all, await_first, await_one};
+pub use cx::Cx;
+pub use domain::{Domain, NoDomainAvailable};
+pub use echo::{accept, echo, serve, serve_everywhere};
+pub use event_loop::descriptor_freed;
+pub use failure::{Failure, Reason, Result};
+pub use give::{Gifts, Give, GiveOrphan};
+pub use listen::listen;
+pub use net::{Adopt, TcpListener, TcpStream};
+pub use orphans::{Care, Orphans};
+pub use owned::Owned;
+pub use race::{Either, race};
+pub use record::{Event, Recording, TaskId, Wait, What};
+pub use report::{announce, reason, report};
+pub use runtime::{Builder, Runtime, run};
+pub use task::{Cancel, Task};
+pub use violation::{ResourceInfo, ResourceState, TaskInfo, TaskState, Violation};
+pub use yield_now::yield_now;
