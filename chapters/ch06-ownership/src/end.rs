@@ -43,7 +43,7 @@ impl Scheduler {
     pub(crate) fn ended(&self, key: Key, outcome: Outcome, scope: bool) {
         let well = outcome.is_ok();
         let rest = self.table().ended(key, outcome);
-        let counts = well && matches!(rest, Rest::Nothing | Rest::Children);
+        let counts = well && matches!(rest, Rest::Resources | Rest::Children);
         let broken = if counts {
             self.broken_rules(key, scope)
         } else {
@@ -60,7 +60,7 @@ impl Scheduler {
                 let failures = broken.into_iter().map(Failure::violation);
                 failures.for_each(|failure| self.fail(failure));
             }
-            Rest::Nothing => self.settle(key),
+            Rest::Nothing | Rest::Resources => self.settle(key),
             // They are cancelled, and it waits for their end.
             Rest::Children if well => {}
             Rest::Children => {

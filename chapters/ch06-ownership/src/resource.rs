@@ -170,6 +170,10 @@ impl Record {
 }
 
 impl Records {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn has(&self, number: u64) -> bool {
         self.0.contains_key(&number)
     }

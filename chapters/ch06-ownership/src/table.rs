@@ -229,6 +229,8 @@ pub(crate) enum Turn {
 /// What stands between the end of a task's code and the end of the task.
 pub(crate) enum Rest {
     Nothing,
+    /// It has no children, and owns something.
+    Resources,
     Children,
     /// It was cancelled before it ended. If `turn`, it has no children and has to be queued.
     Cancelled {
@@ -517,7 +519,8 @@ impl Table {
         }
         let slot = self.at(key.index);
         match (slot.cancelled, slot.childless()) {
-            (false, true) => Rest::Nothing,
+            (false, true) if slot.records.is_empty() => Rest::Nothing,
+            (false, true) => Rest::Resources,
             (false, false) => Rest::Children,
             (true, false) => Rest::Cancelled { turn: false },
             (true, true) => {
