@@ -12,6 +12,9 @@ use std::time::Duration;
 /// Set for a process that is to be such a server; it says which.
 pub(crate) const VARIABLE: &str = "BOOK_TESTS_BAD_SERVER";
 
+/// After how many seconds an idle client is closed; 0 is never.
+static IDLE_SECONDS: AtomicU64 = AtomicU64::new(0);
+
 /// How often `swaps` looks into the drawer.
 const SELDOM: u64 = 50;
 
@@ -33,7 +36,11 @@ pub(crate) fn serve(bad: &str) -> ExitCode {
         }
         // A thread for every client makes any number of domains.
         ["--listen", address] | ["--listen", address, "--domains", _] => TcpListener::bind(address),
-        ["--domains", _] => return ExitCode::SUCCESS,
+        ["--listen", address, "--idle-timeout", seconds] => {
+            IDLE_SECONDS.store(seconds.parse().unwrap_or(0), Ordering::Relaxed);
+            TcpListener::bind(address)
+        }
+        ["--domains" | "--idle-timeout", _] => return ExitCode::SUCCESS,
         _ => Err(ErrorKind::InvalidInput.into()),
     };
     match listening {
@@ -129,6 +136,20 @@ fn echo(bad: &str, number: u64, mut stream: &TcpStream) -> io::Result<u64> {
     static TALKERS: AtomicU64 = AtomicU64::new(0);
     if bad == "hoards" {
         return hoard(stream);
+    }
+    let idle = IDLE_SECONDS.load(Ordering::Relaxed);
+    match bad {
+        _ if idle == 0 => {}
+        "never_bored" => {}
+        // Counts from the begin, whatever the client does.
+        "bored" => {
+            let stream = stream.try_clone()?;
+            thread::spawn(move || {
+                thread::sleep(Duration::from_secs(idle));
+                let _ = stream.shutdown(Shutdown::Both);
+            });
+        }
+        _ => stream.set_read_timeout(Some(Duration::from_secs(idle)))?,
     }
     if bad == "impatient" {
         stream.set_write_timeout(Some(Duration::from_millis(50)))?;

@@ -27,6 +27,8 @@ pub(crate) struct Program {
     shell: Option<String>,
     /// How many domains it is to start beside the first one, if it knows of such a thing.
     domains: Option<usize>,
+    /// After how many seconds it is to close idle clients, if it is told.
+    idle_timeout: Option<&'static str>,
     /// How long a client waits for this server.
     patience: Duration,
     /// What the servers that this program has been said on standard error.
@@ -40,6 +42,7 @@ impl Program {
             variable: None,
             shell: None,
             domains: None,
+            idle_timeout: None,
             patience: PATIENCE,
             said: Arc::default(),
         }
@@ -58,6 +61,12 @@ impl Program {
     /// A program that knows of domains, started with so many beside the first one.
     pub(crate) fn with_domains(mut self, domains: usize) -> Program {
         self.domains = Some(domains);
+        self
+    }
+
+    /// A program that closes clients which are idle for so many seconds.
+    pub(crate) fn with_idle_timeout(mut self, seconds: &'static str) -> Program {
+        self.idle_timeout = Some(seconds);
         self
     }
 
@@ -131,6 +140,9 @@ impl Program {
         let mut args = vec!["--listen", address];
         if let Some(domains) = &domains {
             args.extend(["--domains", domains]);
+        }
+        if let Some(seconds) = self.idle_timeout {
+            args.extend(["--idle-timeout", seconds]);
         }
         let process = self.spawn(&args)?;
         match process.lines.recv_timeout(PATIENCE) {

@@ -52,6 +52,7 @@ pub(crate) const TABLE: &[Property] = &[
     from("ch03", "a_flood", a_flood, a_flood_blocks),
     from("ch03", "no_descriptors_left", no_descriptors_left, one_descriptor_is_enough),
     from("ch05", "every_domain_serves", every_domain_serves, knows_no_domains),
+    from("ch07", "idle_clients_are_closed", idle_clients_are_closed, knows_no_idle_timeout),
 ];
 
 const fn always(name: &'static str, check: Check) -> Property {
@@ -654,5 +655,32 @@ fn knows_no_domains(program: &Program) -> Result {
     match ended.code {
         Some(2) => Ok(()),
         _ => Err(format!("it knows of domains: {ended:?}")),
+    }
+}
+
+fn idle_clients_are_closed(program: &Program) -> Result {
+    let server = program.clone().with_idle_timeout("1").start()?;
+    let start = Instant::now();
+    let active = server.connect("an active client")?;
+    let mute = server.connect("a client that never says anything")?;
+    let silent = server.connect("a client that falls silent")?;
+    silent.round_trip(b"hello")?;
+    while start.elapsed() < Duration::from_millis(2500) {
+        active.round_trip(b"I am still there")?;
+        thread::sleep(Duration::from_millis(20));
+    }
+    for client in [&mute, &silent] {
+        client.expect_end()?;
+    }
+    // Nobody else is meant.
+    active.round_trip(b"still there?")?;
+    still_serves(&server)
+}
+
+fn knows_no_idle_timeout(program: &Program) -> Result {
+    let ended = program.run(&["--idle-timeout", "1"])?;
+    match ended.code {
+        Some(2) => Ok(()),
+        _ => Err(format!("it knows of idle clients: {ended:?}")),
     }
 }

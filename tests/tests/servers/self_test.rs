@@ -44,6 +44,8 @@ const CAUGHT: &[(&str, &str, &str, Duration)] = &[
     ("polls", "silence_costs_nothing", "with nothing to do it woke up", PATIENCE),
     #[cfg(target_os = "linux")]
     ("alone", "every_domain_serves", "woke 1 of 4 threads", PATIENCE),
+    ("never_bored", "idle_clients_are_closed", "a client that never says anything: no end within", SHORT),
+    ("bored", "idle_clients_are_closed", "an active client: ", PATIENCE),
     ("careless", "a_port_in_use", "is in use: this should be said", PATIENCE),
     ("careless", "a_bad_option", "--no-such-option", SHORT),
     ("stubborn", "ctrl_c", "it does not end within", SHORT),

@@ -1,0 +1,94 @@
+//! The command line: what is taken, and what is said about the rest.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ch07_sleepers::{Args, ArgsError};
+
+fn parse(args: &[&str]) -> Result<Vec<SocketAddr>, ArgsError> {
+    Args::parse(args.iter().map(|&arg| arg.to_owned())).map(|args| args.listen)
+}
+
+fn address(text: &str) -> Vec<SocketAddr> {
+    vec![text.parse().unwrap()]
+}
+
+#[test]
+fn addresses_are_taken() {
+    assert_eq!(parse(&[]), Ok(address("127.0.0.1:7007")));
+    assert_eq!(parse(&["--listen", "[::1]:0"]), Ok(address("[::1]:0")));
+    let last = parse(&["--listen", "127.0.0.1:1", "--listen", "127.0.0.1:2"]);
+    assert_eq!(last, Ok(address("127.0.0.1:2")), "the last one counts");
+    let named = parse(&["--listen", "localhost:0"]).unwrap();
+    assert!(
+        !named.is_empty() && named.iter().all(|a| a.ip().is_loopback()),
+        "{named:?}"
+    );
+}
+
+#[test]
+fn help_is_not_a_mistake() {
+    assert_eq!(parse(&["--help"]), Err(ArgsError::Help));
+    assert_eq!(
+        parse(&["--listen", "127.0.0.1:0", "-h"]),
+        Err(ArgsError::Help)
+    );
+}
+
+#[test]
+fn mistakes_are_named_and_what_is_allowed_is_said() {
+    for (args, mistake) in [
+        (&["--lissten"][..], "unknown argument `--lissten`"),
+        (&["7007"], "unknown argument `7007`"),
+        (&["--listen"], "--listen needs ADDR"),
+        (&["--listen", "7007"], "no address for `7007`"),
+        (
+            &["--listen", "127.0.0.1:65536"],
+            "no address for `127.0.0.1:65536`",
+        ),
+        (&["--listen", ""], "no address for ``"),
+    ] {
+        let Err(ArgsError::Wrong(message)) = parse(args) else {
+            panic!("{args:?} is accepted");
+        };
+        assert!(message.contains(mistake), "{args:?}: {message}");
+        assert!(
+            message.contains("--listen HOST:PORT"),
+            "{args:?}: {message}"
+        );
+    }
+}
+
+#[test]
+fn an_idle_timeout_is_a_number_of_seconds_and_zero_is_for_ever() {
+    let timeout = |args: &[&str]| {
+        let args = Args::parse(args.iter().map(|&arg| arg.to_owned()));
+        args.map(|args| args.idle_timeout)
+    };
+    assert_eq!(timeout(&[]), Ok(Duration::from_secs(300)));
+    for (text, wanted) in [
+        ("30", Duration::from_secs(30)),
+        ("0.5", Duration::from_millis(500)),
+        ("1e3", Duration::from_secs(1000)),
+        ("0", Duration::MAX),
+        ("0.0", Duration::MAX),
+    ] {
+        assert_eq!(timeout(&["--idle-timeout", text]), Ok(wanted), "{text}");
+    }
+    for args in [
+        &["--idle-timeout"][..],
+        &["--idle-timeout", "-1"],
+        &["--idle-timeout", "soon"],
+        &["--idle-timeout", "NaN"],
+        &["--idle-timeout", "inf"],
+        &["--idle-timeout", "1e30"],
+        &["--idle-timeout", ""],
+    ] {
+        let Err(ArgsError::Wrong(message)) = timeout(args) else {
+            panic!("{args:?} is accepted");
+        };
+        let mistake = "--idle-timeout needs a number of seconds";
+        assert!(message.starts_with(mistake), "{args:?}: {message}");
+        assert!(message.contains("--idle-timeout SECONDS"), "{message}");
+    }
+}
