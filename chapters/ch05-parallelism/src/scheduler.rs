@@ -116,6 +116,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         // Nothing is left, unless this runtime has made a mistake and panics.
+        self.0.table().disband();
         while let Some(slot) = self.0.pop() {
             drop_quietly(slot);
         }

@@ -830,8 +830,16 @@ impl Table {
     }
     // ANCHOR_END: orphans
 
-    /// Takes the last slot out, with all that is in it, for the caller to drop.
+    /// From now on nobody has relatives: before all slots are taken out, so that no destructor follows a link to
+    /// one that is out already.
+    pub(crate) fn disband(&mut self) {
+        let slots = self.chunks.iter_mut().flatten();
+        slots.for_each(|slot| slot.kin = Kin::NONE);
+    }
+
+    /// Takes the last slot out, with all that is in it, for the caller to drop. No place is used again.
     pub(crate) fn pop(&mut self) -> Option<Slot> {
+        self.vacant.clear();
         loop {
             if let Some(slot) = self.chunks.last_mut()?.pop() {
                 return Some(slot);

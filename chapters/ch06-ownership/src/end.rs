@@ -111,11 +111,18 @@ impl Scheduler {
             let newest = self.table().pop_record(key);
             let Some(record) = newest else { return };
             if let Err(failure) = record.end() {
-                self.table().suppress(key, failure);
+                self.finaliser_failed(key, failure);
             }
         }
     }
     // ANCHOR_END: finalise
+
+    fn finaliser_failed(&self, key: Key, failure: Failure) {
+        let erased = self.table().finaliser_failed(key, failure);
+        if let Err(failure) = catch_drop(erased) {
+            self.table().suppress(key, failure);
+        }
+    }
 
     // ANCHOR: settle
     /// The code of `key` has ended and its children are gone.

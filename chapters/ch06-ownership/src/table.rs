@@ -746,6 +746,20 @@ impl Table {
         waiter
     }
 
+    /// A finaliser of `key` has failed. If the task has ended well, nobody else will tell: that is its failure now. Returns
+    /// the value that nobody is to see, for the caller to drop.
+    pub(crate) fn finaliser_failed(&mut self, key: Key, failure: Failure) -> Option<Outcome> {
+        let slot = self.slot(key)?;
+        if slot.cancelled || !matches!(slot.stage, Stage::Ending(Ok(_))) {
+            failure.flatten_into(&mut slot.suppressed);
+            return None;
+        }
+        match std::mem::replace(&mut slot.stage, Stage::Ending(Err(failure))) {
+            Stage::Ending(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_childless(&mut self, key: Key) -> bool {
         self.slot(key).is_none_or(|slot| slot.childless())
     }
@@ -855,8 +869,16 @@ impl Table {
     }
     // ANCHOR_END: orphans
 
-    /// Takes the last slot out, with all that is in it, for the caller to drop.
+    /// From now on nobody has relatives: before all slots are taken out, so that no destructor follows a link to
+    /// one that is out already.
+    pub(crate) fn disband(&mut self) {
+        let slots = self.chunks.iter_mut().flatten();
+        slots.for_each(|slot| slot.kin = Kin::NONE);
+    }
+
+    /// Takes the last slot out, with all that is in it, for the caller to drop. No place is used again.
     pub(crate) fn pop(&mut self) -> Option<Slot> {
+        self.vacant.clear();
         loop {
             if let Some(slot) = self.chunks.last_mut()?.pop() {
                 return Some(slot);

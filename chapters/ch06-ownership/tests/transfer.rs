@@ -648,3 +648,39 @@ fn many_transfer_at_once_and_none_is_lost() {
         assert!(closed >= received && closed <= 60, "{received} {closed}");
     }
 }
+
+#[test]
+fn rule_12_what_a_parent_gets_after_a_good_end_and_cannot_close_is_its_failure() {
+    test(1, async |cx| {
+        for there in [false, true] {
+            let parent = cx.spawn(async move |cx| -> Result<()> {
+                let running = Gate::default();
+                let is_running = running.clone();
+                let child = async move |cx: &Cx| -> Result<()> {
+                    let stuck = |_| Err(Failure::msg("it is stuck"));
+                    let mut last = Some(cx.own("the last", 7, stuck));
+                    let _last = OnDrop(|| last.take().into_iter().for_each(Owned::transfer_across));
+                    is_running.open();
+                    pending().await
+                };
+                let task = match there {
+                    false => cx.spawn(child),
+                    true => cx.call(child)?,
+                };
+                running.passed().await;
+                drop(task.cancel());
+                Ok(())
+            });
+            let text = parent
+                .await
+                .expect_err("it owned it in the end")
+                .to_string();
+            assert!(
+                text.starts_with("finaliser of the last, owned at "),
+                "{text}"
+            );
+            assert!(text.ends_with(": it is stuck"), "{text}");
+        }
+        Ok(())
+    });
+}

@@ -120,7 +120,7 @@ impl Scheduler {
             let at = record.label().at;
             match record.end() {
                 Finalised::Done(Ok(())) => {}
-                Finalised::Done(Err(failure)) => self.table().suppress(key, failure),
+                Finalised::Done(Err(failure)) => self.finaliser_failed(key, failure),
                 Finalised::Waits(closing) => {
                     self.shield(key, closing, at);
                     return false;
@@ -129,6 +129,13 @@ impl Scheduler {
         }
     }
     // ANCHOR_END: finalise
+
+    fn finaliser_failed(&self, key: Key, failure: Failure) {
+        let erased = self.table().finaliser_failed(key, failure);
+        if let Err(failure) = catch_drop(erased) {
+            self.table().suppress(key, failure);
+        }
+    }
 
     // ANCHOR: shield
     /// Runs `closing` as a child of `owner` that is not cancelled with it.
@@ -139,8 +146,11 @@ impl Scheduler {
     }
 
     fn finalised(&self, key: Key, outcome: Outcome) {
-        let owner = self.table().finalised(key, outcome.err());
-        if let Some(owner) = owner {
+        let owner = self.table().parent_key(key);
+        if let Err(failure) = outcome {
+            self.finaliser_failed(owner, failure);
+        }
+        if self.table().finalised(key, owner) {
             self.queue(owner);
         }
     }

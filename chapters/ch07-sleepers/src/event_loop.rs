@@ -255,7 +255,10 @@ pub async fn descriptor_freed() {
     let freed = Scheduler::with_current(|scheduler| {
         let system = scheduler.system.as_ref()?;
         let freed = Suspension::new(scheduler, "a free descriptor");
-        system.event_loop().shortage.borrow_mut().push(freed.id());
+        let mut waiting = system.event_loop().shortage.borrow_mut();
+        // Those who gave up are not waiting any more.
+        waiting.retain(|&id| scheduler.suspensions.borrow().is_pending(id));
+        waiting.push(freed.id());
         Some(freed)
     });
     let freed = match freed {

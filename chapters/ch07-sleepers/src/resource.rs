@@ -232,6 +232,17 @@ impl Record {
     // ANCHOR_END: end
 }
 
+impl Drop for Records {
+    /// The domain has died. That is told already, and what is lost is closed.
+    fn drop(&mut self) {
+        for record in self.0.values() {
+            if let Record::Held(_, Some(watched)) = record {
+                watched.close();
+            }
+        }
+    }
+}
+
 impl Records {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

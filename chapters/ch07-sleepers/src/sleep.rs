@@ -219,7 +219,8 @@ impl Interval {
     // ANCHOR: tick
     pub async fn tick(&mut self) -> Instant {
         let Some(due) = self.next else {
-            return std::future::pending().await;
+            sleep(Duration::MAX).await;
+            unreachable!("that is never over")
         };
         sleep_until(due).await;
         // The first multiple of the period after now.

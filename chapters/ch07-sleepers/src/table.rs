@@ -757,6 +757,20 @@ impl Table {
         waiter
     }
 
+    /// A finaliser of `key` has failed. If the task has ended well, nobody else will tell: that is its failure now. Returns
+    /// the value that nobody is to see, for the caller to drop.
+    pub(crate) fn finaliser_failed(&mut self, key: Key, failure: Failure) -> Option<Outcome> {
+        let slot = self.slot(key)?;
+        if slot.cancelled || !matches!(slot.stage, Stage::Ending(Ok(_))) {
+            failure.flatten_into(&mut slot.suppressed);
+            return None;
+        }
+        match std::mem::replace(&mut slot.stage, Stage::Ending(Err(failure))) {
+            Stage::Ending(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_childless(&mut self, key: Key) -> bool {
         self.slot(key).is_none_or(|slot| slot.childless())
     }
@@ -766,17 +780,18 @@ impl Table {
         self.slot(key).is_some_and(|slot| slot.shielded)
     }
 
-    /// The finaliser `key` is over. Returns its owner, if that has to have a turn now.
-    pub(crate) fn finalised(&mut self, key: Key, failure: Option<Failure>) -> Option<Key> {
-        let owner = self.get(key.index).kin.parent;
+    /// The parent of `key`, which has one.
+    pub(crate) fn parent_key(&self, key: Key) -> Key {
+        self.key(self.get(key.index).kin.parent)
+    }
+
+    /// The finaliser `key` is over. Returns whether `owner` has to have a turn now.
+    pub(crate) fn finalised(&mut self, key: Key, owner: Key) -> bool {
         self.vacate(key.index);
-        let slot = self.at(owner);
-        if let Some(failure) = failure {
-            failure.flatten_into(&mut slot.suppressed);
-        }
+        let slot = self.at(owner.index);
         let turn = slot.childless() && !slot.queued;
         slot.queued |= turn;
-        turn.then(|| self.key(owner))
+        turn
     }
     // ANCHOR_END: finalised
 

@@ -973,3 +973,26 @@ fn an_error_of_io_in_it_stays_what_it_is() {
         Ok(())
     });
 }
+
+#[test]
+fn rule_12_an_error_after_a_release_that_was_dropped_half_way_is_not_lost() {
+    test(0, async |cx| {
+        let task = cx.spawn(async |cx| {
+            let stuck = async |()| -> Result<()> {
+                yield_now().await;
+                Err(Failure::msg("it is stuck"))
+            };
+            let door = cx.own_async("the door", (), ms(10_000), stuck);
+            let mut release = Box::pin(door.release());
+            assert!(poll_pinned(&mut release).await.is_none());
+            Ok("ends well")
+        });
+        let text = task.await.expect_err("but the door is open").to_string();
+        assert!(
+            text.starts_with("finaliser of the door, owned at "),
+            "{text}"
+        );
+        assert!(text.ends_with(": it is stuck"), "{text}");
+        Ok(())
+    });
+}
