@@ -69,7 +69,10 @@ pub(crate) fn run<T: 'static>(
     let failed = scheduler.failed.take();
     match (failed, outcome) {
         (None, outcome) => open(outcome),
-        (Some(failed), Ok(_)) => Err(failed),
+        (Some(failed), Ok(value)) => {
+            drop_quietly(value);
+            Err(failed)
+        }
         (Some(failed), Err(failure)) => {
             let mut others = Vec::new();
             failure.flatten_into(&mut others);

@@ -91,7 +91,10 @@ pub(crate) fn run<T: 'static>(
     drop(running);
     match (failed, outcome) {
         (None, outcome) => open(outcome),
-        (Some(failed), Ok(_)) => Err(failed),
+        (Some(failed), Ok(value)) => {
+            drop_quietly(value);
+            Err(failed)
+        }
         (Some(failed), Err(failure)) => {
             let mut others = Vec::new();
             failure.flatten_into(&mut others);

@@ -310,11 +310,12 @@ impl<S: Source + 'static> Registered<S> {
     }
     // ANCHOR_END: registered
 
-    pub(crate) fn socket(&self) -> Ref<'_, S> {
-        Ref::map(self.state.socket.borrow(), |socket| match socket {
-            Some(socket) => socket,
-            None => unreachable!("what was closed has no handle any more"),
-        })
+    /// # Errors
+    ///
+    /// It was closed, because a proof was lost in which it once was.
+    pub(crate) fn socket(&self) -> io::Result<Ref<'_, S>> {
+        Ref::filter_map(self.state.socket.borrow(), Option::as_ref)
+            .map_err(|_| io::Error::new(ErrorKind::NotConnected, "this socket was closed"))
     }
 
     /// The socket, for whoever has to close it should this handle get lost.
@@ -329,8 +330,9 @@ impl<S: Source + 'static> Registered<S> {
     ///
     /// Those of the system. The socket is closed then.
     pub(crate) fn detach(self) -> io::Result<S> {
+        drop(self.socket()?);
         let Some(mut socket) = self.state.socket.take() else {
-            unreachable!("what was detached has no handle any more")
+            unreachable!("looked at above")
         };
         self.system.event_loop().deregister(&mut socket)?;
         Ok(socket)
@@ -355,7 +357,7 @@ impl<S: Source + 'static> Registered<S> {
                 ready!(budget::poll_spend(cx));
             }
             while readiness.ready.get() {
-                match operation(&self.socket()) {
+                match operation(&*self.socket()?) {
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
                         readiness.ready.set(false);
                     }
@@ -417,7 +419,10 @@ impl<S: Source + 'static> Registered<S> {
 
 impl<S: Source + fmt::Debug + 'static> fmt::Debug for Registered<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.socket().fmt(f)
+        match self.socket() {
+            Ok(socket) => socket.fmt(f),
+            Err(_) => f.write_str("closed"),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::domain::Domain;
 use crate::suspension::{SuspensionId, Suspensions};
 use crate::system::System;
+use crate::table::Waiter;
 use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
@@ -101,20 +102,23 @@ impl fmt::Debug for Source {
 // ANCHOR: signals
 /// Collects which suspensions are to be resumed. Their tasks run when [`Events::select`] has returned, in the
 /// order of the signals.
-#[derive(Debug)]
 pub struct Signals<'s> {
     suspensions: &'s RefCell<Suspensions>,
-    ids: Vec<SuspensionId>,
+    waiters: Vec<Waiter>,
 }
 
 impl<'s> Signals<'s> {
-    pub(crate) fn new(suspensions: &'s RefCell<Suspensions>, ids: Vec<SuspensionId>) -> Self {
-        Signals { suspensions, ids }
+    pub(crate) fn new(suspensions: &'s RefCell<Suspensions>, waiters: Vec<Waiter>) -> Self {
+        Signals {
+            suspensions,
+            waiters,
+        }
     }
 
     /// `suspension` is to be resumed. If it was resumed before, or cancelled, nothing happens.
     pub fn push(&mut self, suspension: SuspensionId) {
-        self.ids.push(suspension);
+        let waiter = self.suspensions.borrow_mut().signal(suspension);
+        self.waiters.extend(waiter);
     }
 
     /// Whether somebody still waits for `suspension`, or will.
@@ -122,8 +126,14 @@ impl<'s> Signals<'s> {
         self.suspensions.borrow().is_pending(suspension)
     }
 
-    pub(crate) fn into_ids(self) -> Vec<SuspensionId> {
-        self.ids
+    pub(crate) fn into_waiters(self) -> Vec<Waiter> {
+        self.waiters
     }
 }
 // ANCHOR_END: signals
+
+impl fmt::Debug for Signals<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signals").finish_non_exhaustive()
+    }
+}

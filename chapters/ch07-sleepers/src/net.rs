@@ -121,7 +121,7 @@ impl TcpListener {
     ///
     /// Those of the system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.socket().local_addr()
+        self.io.socket()?.local_addr()
     }
 }
 // ANCHOR_END: listener
@@ -281,7 +281,7 @@ impl TcpStream {
     ///
     /// Those of the system, above all that the other end is gone already.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.io.socket().shutdown(how)
+        self.io.socket()?.shutdown(how)
     }
 
     /// Whether small writes are sent at once, and not held back until the last one has arrived.
@@ -290,7 +290,7 @@ impl TcpStream {
     ///
     /// Those of the system.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.io.socket().set_nodelay(nodelay)
+        self.io.socket()?.set_nodelay(nodelay)
     }
 
     /// The address of this end.
@@ -299,7 +299,7 @@ impl TcpStream {
     ///
     /// Those of the system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.socket().local_addr()
+        self.io.socket()?.local_addr()
     }
 
     /// The address of the other end.
@@ -308,7 +308,7 @@ impl TcpStream {
     ///
     /// Those of the system, above all that the connection is gone.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.io.socket().peer_addr()
+        self.io.socket()?.peer_addr()
     }
 }
 

@@ -118,12 +118,26 @@ impl<'c, T: 'static> Owned<'c, T> {
     ///
     /// Those of the finaliser; a panic in it is one, too; and a [`TimedOut`](crate::TimedOut) if it took longer than it may.
     pub async fn release(self) -> Result<()> {
-        let (cx, mut resource) = (self.cx, self.take());
+        let mut this = self;
+        let (cx, number) = (this.cx, this.number);
+        let Some(mut resource) = this.resource.take() else {
+            unreachable!("the proof goes with the ownership")
+        };
+        // While it waits, the record stays: so it is known even if this is forgotten.
         match resource.finalise() {
-            Finalised::Done(result) => result,
+            Finalised::Done(result) => {
+                cx.scheduler.strike_out(cx, number);
+                result
+            }
             Finalised::Waits(closing) => {
                 let (label, closing) = (resource.label().clone(), Some(closing));
-                Releasing { cx, label, closing }.await
+                Releasing {
+                    cx,
+                    number,
+                    label,
+                    closing,
+                }
+                .await
             }
         }
     }
@@ -201,6 +215,8 @@ impl<T> DerefMut for Owned<'_, T> {
 /// A finaliser that the task waits for itself.
 struct Releasing<'c> {
     cx: &'c Cx,
+    /// Of its record.
+    number: u64,
     label: Label,
     /// `None` once it is over.
     closing: Option<Closing>,
@@ -215,6 +231,7 @@ impl Future for Releasing<'_> {
         };
         let result = ready!(closing.as_mut().poll(cx));
         self.closing = None;
+        self.cx.scheduler.strike_out(self.cx, self.number);
         Poll::Ready(result)
     }
 }
@@ -222,9 +239,11 @@ impl Future for Releasing<'_> {
 impl Drop for Releasing<'_> {
     fn drop(&mut self) {
         if let Some(closing) = self.closing.take() {
-            let scheduler = &self.cx.scheduler;
+            let (scheduler, cx) = (&self.cx.scheduler, self.cx);
             let record = Record::Closing(self.label.clone(), closing);
-            scheduler.record(scheduler.place(self.cx), record);
+            if let Some(records) = scheduler.table().records_with(cx.key, cx.task, self.number) {
+                records.keep(self.number, record);
+            }
         }
     }
 }

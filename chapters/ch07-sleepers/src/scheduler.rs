@@ -37,7 +37,7 @@ pub(crate) struct Scheduler {
     pub(crate) system: Option<System>,
     pub(crate) suspensions: RefCell<Suspensions>,
     /// Lists for `select`, empty in between.
-    lists: Cell<(Vec<SuspensionId>, Vec<SuspensionId>)>,
+    lists: Cell<(Vec<SuspensionId>, Vec<Waiter>)>,
     /// What is left of the turn of the task being polled.
     pub(crate) budget: Budget,
     pub(crate) random: Random,
@@ -98,10 +98,16 @@ pub(crate) fn run<T: 'static>(
     // A domain may have died while it ended.
     scheduler.read_messages();
     let failed = scheduler.failed.take();
-    drop(running);
+    let failed = match (failed, running.end()) {
+        (Some(failed), Err(other)) => Some(failed.suppress_all(vec![other])),
+        (failed, ended) => failed.or(ended.err()),
+    };
     match (failed, outcome) {
         (None, outcome) => open(outcome),
-        (Some(failed), Ok(_)) => Err(failed),
+        (Some(failed), Ok(value)) => {
+            drop_quietly(value);
+            Err(failed)
+        }
         (Some(failed), Err(failure)) => {
             let mut others = Vec::new();
             failure.flatten_into(&mut others);
@@ -120,6 +126,16 @@ impl Running {
         let scheduler = Rc::new(scheduler);
         CURRENT.set(Some(scheduler.clone()));
         Running(scheduler)
+    }
+
+    /// Drops it, and the events with it, whose destructor may panic.
+    fn end(self) -> Result<()> {
+        let domain = self.0.domain;
+        without_panic(|| {
+            drop(self);
+            Ok(())
+        })
+        .map_err(|failure| failure.context(format_args!("the events of {domain} have ended badly")))
     }
 }
 
@@ -189,7 +205,10 @@ impl Scheduler {
         let running = Running::enter(self);
         let lived = running.0.life();
         debug_assert!(lived.is_err() || running.0.table().taken() == 0);
-        lived
+        match (lived, running.end()) {
+            (Err(failure), Err(other)) => Err(failure.suppress_all(vec![other])),
+            (lived, ended) => lived.and(ended),
+        }
     }
 
     fn life(self: &Rc<Self>) -> Result<()> {
@@ -203,6 +222,12 @@ impl Scheduler {
 
     /// Drops all tasks. Nothing is left, unless the events have failed, or this runtime has made a mistake.
     fn abandon(&self) {
+        // First the code of all, while all places are there: a destructor may use its context.
+        let places = self.table().places();
+        for index in (0..places).rev() {
+            let code = self.table().strip(index);
+            drop_quietly(code);
+        }
         self.table().disband();
         while let Some(slot) = self.pop() {
             drop_quietly(slot);
@@ -308,23 +333,23 @@ impl Scheduler {
 
     // ANCHOR: select
     fn select(&self, block: bool) -> io::Result<()> {
-        let (cancelled, ids) = self.lists.take();
+        let (cancelled, waiters) = self.lists.take();
         let mut suspensions = self.suspensions.borrow_mut();
         let mut cancelled = suspensions.take_cancelled(cancelled);
         let idle = !block && cancelled.is_empty() && !suspensions.are_pending();
         drop(suspensions);
-        let mut signals = Signals::new(&self.suspensions, ids);
+        let mut signals = Signals::new(&self.suspensions, waiters);
         if !idle {
             let mut events = self.events.borrow_mut();
             events.select(block, &cancelled, &mut signals)?;
         }
         // The events are not borrowed any more: a waker may be anybody's code.
-        let mut ids = signals.into_ids();
-        for id in ids.drain(..) {
-            self.signal(id);
+        let mut waiters = signals.into_waiters();
+        for waiter in waiters.drain(..) {
+            self.wake_waiter(waiter);
         }
         cancelled.clear();
-        self.lists.set((cancelled, ids));
+        self.lists.set((cancelled, waiters));
         Ok(())
     }
 

@@ -900,6 +900,24 @@ impl Table {
     }
     // ANCHOR_END: orphans
 
+    pub(crate) fn places(&self) -> u32 {
+        self.chunks.iter().map(Vec::len).sum::<usize>() as u32
+    }
+
+    /// Takes out the code that lives in the place `index`, or what it has come to, for the caller to drop.
+    pub(crate) fn strip(&mut self, index: u32) -> Option<Remains> {
+        let slot = self.at(index);
+        let stage = std::mem::replace(&mut slot.stage, Stage::Closed);
+        match stage {
+            Stage::Alive(body) => body.map(Remains::Body),
+            Stage::Ending(outcome) | Stage::Over(outcome) => Some(Remains::Outcome(outcome)),
+            other => {
+                slot.stage = other;
+                None
+            }
+        }
+    }
+
     /// From now on nobody has relatives: before all slots are taken out, so that no destructor follows a link to
     /// one that is out already.
     pub(crate) fn disband(&mut self) {
