@@ -30,6 +30,20 @@ impl Budget {
     }
 }
 
+/// Whether the task being polled has anything left of its turn.
+pub(crate) fn is_left() -> bool {
+    Scheduler::with_current(|scheduler| scheduler.budget.0.get() > 0) == Some(true)
+}
+
+/// Calls `poll` with one operation left, and then none.
+pub(crate) fn with_one<R>(poll: impl FnOnce() -> R) -> R {
+    let set = |left| Scheduler::with_current(|scheduler| scheduler.budget.0.set(left));
+    set(1);
+    let polled = poll();
+    set(0);
+    polled
+}
+
 /// Operations on sockets and promises begin with this: pending if the task has had its share. The
 /// task stays ready, and goes on when all that are ready now have had their turn.
 pub(crate) fn poll_spend(cx: &mut Context<'_>) -> Poll<()> {

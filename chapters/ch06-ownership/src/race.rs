@@ -1,5 +1,6 @@
 //! The first of two futures.
 
+use crate::budget;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
@@ -42,10 +43,16 @@ pub enum Either<A, B> {
 pub async fn race<A: Future, B: Future>(first: A, second: B) -> Either<A::Output, B::Output> {
     let (mut first, mut second) = (pin!(first), pin!(second));
     poll_fn(|cx| {
+        let had = budget::is_left();
         if let Poll::Ready(value) = first.as_mut().poll(cx) {
             return Poll::Ready(Either::First(value));
         }
-        second.as_mut().poll(cx).map(Either::Second)
+        // If the first uses up each turn, the second could never be ready.
+        let polled = match had && !budget::is_left() {
+            true => budget::with_one(|| second.as_mut().poll(cx)),
+            false => second.as_mut().poll(cx),
+        };
+        polled.map(Either::Second)
     })
     .await
 }

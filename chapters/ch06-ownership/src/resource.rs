@@ -172,10 +172,11 @@ impl Record {
 impl Drop for Records {
     /// The domain has died. That is told already, and what is lost is closed.
     fn drop(&mut self) {
-        for record in self.0.values() {
-            if let Record::Held(_, Some(watched)) = record {
+        while let Some(record) = self.pop() {
+            if let Record::Held(_, Some(watched)) = &record {
                 watched.close();
             }
+            drop_quietly(record);
         }
     }
 }

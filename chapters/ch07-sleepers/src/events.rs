@@ -42,7 +42,7 @@ pub trait Events: Any {
 
     /// What ends a [`select`](Events::select) that blocks, from any thread. If it comes
     /// before that has begun, the next one must not block. It is asked for once, before
-    /// the domain's first task.
+    /// the domain's first task. What it gives must not panic: nobody could end the wait then.
     ///
     /// # Errors
     ///

@@ -43,7 +43,6 @@ pub fn sleep(duration: Duration) -> Sleep {
     Sleep {
         until: Instant::now().checked_add(duration),
         suspension: None,
-        gave_way: false,
     }
 }
 
@@ -52,7 +51,6 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep {
         until: Some(deadline),
         suspension: None,
-        gave_way: false,
     }
 }
 
@@ -64,8 +62,6 @@ pub struct Sleep {
     until: Option<Instant>,
     /// From the first poll on.
     suspension: Option<Suspension>,
-    /// Whether it has asked for its share of the turn.
-    gave_way: bool,
 }
 
 // ANCHOR: poll
@@ -76,14 +72,7 @@ impl Future for Sleep {
         // It may have begun in another run.
         if !self.suspension.as_ref().is_some_and(Suspension::is_at_home) {
             if self.until.is_some_and(|until| until <= Instant::now()) {
-                // Once is enough: in a `timeout` the other future may use up the budget each time.
-                return match self.gave_way {
-                    true => Poll::Ready(()),
-                    false => {
-                        self.gave_way = true;
-                        poll_spend(cx)
-                    }
-                };
+                return poll_spend(cx);
             }
             self.suspension = Some(alarm(self.until));
         }

@@ -1,5 +1,6 @@
 //! Suspension points: where a task waits for an event.
 
+use crate::budget;
 use crate::scheduler::Scheduler;
 use crate::table::Waiter;
 use std::fmt;
@@ -210,9 +211,8 @@ impl Future for Suspension {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // It costs nothing of the budget: signals come between turns, so it was waited for.
         if self.is_signalled() {
-            return Poll::Ready(());
+            return budget::poll_spend(cx);
         }
         assert!(
             self.is_at_home(),

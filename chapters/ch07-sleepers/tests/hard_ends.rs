@@ -9,8 +9,8 @@ mod common;
 mod times;
 
 use ch07_sleepers::{
-    Cx, Events, Failure, Interrupt, Result, Runtime, Signals, SuspensionId, System, TcpListener,
-    TcpStream, sleep, timeout, yield_now,
+    Cx, Either, Events, Failure, Interrupt, Result, Runtime, Signals, SuspensionId, System,
+    TcpListener, TcpStream, race, sleep, timeout, yield_now,
 };
 use common::{PanicsOnDrop, bounded};
 use std::future::pending;
@@ -83,6 +83,18 @@ fn a_timeout_ends_reading_from_a_client_that_floods() {
         Ok(())
     });
     run.expect("ends well");
+}
+
+#[test]
+fn a_race_has_both_of_its_futures_go_on_if_one_uses_up_each_turn() {
+    let run = alone(async |cx| {
+        let mut task = cx.spawn(async |_| Ok(7));
+        match race(busy(), &mut task).await {
+            Either::First(()) => Err(Failure::msg("it is always busy")),
+            Either::Second(result) => result,
+        }
+    });
+    assert_eq!(run.expect("ends well"), 7);
 }
 
 // ---- lost half-way ----
@@ -211,10 +223,33 @@ fn events_that_panic_when_they_are_dropped_are_the_runs_failure() {
 fn a_result_that_panics_when_it_is_dropped_hides_no_failure() {
     let run = bounded(|| {
         let run = fragile(1, &Arc::default(), true).run(async |_| Ok(PanicsOnDrop("the result")));
-        run.map(|result| std::mem::forget(result))
+        run.map(std::mem::forget)
     });
     let text = run.expect_err("the events break").to_string();
     assert!(text.starts_with("the events of dom1 "), "{text}");
+}
+
+#[test]
+fn rule_12_the_finalisers_of_a_domain_that_dies_run_too_the_newest_first() {
+    let log = Log::default();
+    let noted = log.clone();
+    let run = bounded(move || {
+        let fails = Arc::new(AtomicBool::new(false));
+        let runtime = fragile(0, &fails, false);
+        runtime.run(async move |cx| {
+            let held: Vec<_> = (0..3)
+                .map(|n| {
+                    let noted = noted.clone();
+                    cx.own("a thing", n, move |n| Ok(noted.note(n)))
+                })
+                .collect();
+            fails.store(true, Ordering::Relaxed);
+            cx.suspend("no end").await;
+            Ok(drop(held))
+        })
+    });
+    run.expect_err("dom0 has died");
+    assert_eq!(log.text(), "2 1 0");
 }
 
 /// Uses its context when it is dropped.
