@@ -349,6 +349,7 @@ impl Cx {
     /// one task run one after another, those of siblings side by side. So a subtree is gone after the sum of
     /// the limits along the path from its root down for which that is largest; what a domain computes meanwhile
     /// comes on top.
+    /// On a domain whose events have failed nothing can wait: there the value is dropped.
     ///
     /// # Panics
     ///
