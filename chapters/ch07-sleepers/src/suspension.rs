@@ -77,7 +77,8 @@ impl Suspensions {
     fn open(&mut self) -> SuspensionId {
         self.pending += 1;
         let index = self.vacant.pop().unwrap_or_else(|| {
-            let index = u32::try_from(self.slots.len()).expect("memory ends long before");
+            let index = u32::try_from(self.slots.len())
+                .expect("memory ends long before four billion of them");
             let (generation, state) = (0, State::Vacant);
             self.slots.push(Slot { generation, state });
             index
