@@ -18,6 +18,8 @@ pub async fn await_all<T: 'static>(tasks: &mut Vec<Task<'_, T>>) -> Vec<Result<T
         // All before `first` are over; the next one is the only one that has to wake us.
         while let Some(task) = tasks.get(first) {
             if !task.is_over() {
+                task.scheduler()
+                    .wait_for("the end of all of several tasks", None);
                 task.wake_when_over(cx);
                 return Poll::Pending;
             }
@@ -62,6 +64,8 @@ async fn choose<T: 'static>(tasks: &[Task<'_, T>]) -> Result<usize> {
             over = with(false).collect();
         }
         if over.is_empty() {
+            any.scheduler()
+                .wait_for("the end of one of several tasks", None);
             tasks.iter().for_each(|task| task.wake_when_over(cx));
             return Poll::Pending;
         }

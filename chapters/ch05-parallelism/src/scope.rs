@@ -17,7 +17,8 @@ pub(crate) async fn scope<T>(
     at: &'static Location<'static>,
 ) -> Result<T> {
     let boundary = Boundary::open(outer, at);
-    let result = without_panics(f(&boundary.0)).await;
+    // Pinned here, as what an async function is given takes its room twice.
+    let result = without_panics(pin!(f(&boundary.0))).await;
     boundary.close(result).await
 }
 // ANCHOR_END: enter

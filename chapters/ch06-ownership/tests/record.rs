@@ -205,3 +205,22 @@ fn a_task_spawned_by_a_dying_one_is_cancelled_unpolled() {
         );
     });
 }
+
+#[test]
+fn combinators_say_what_they_wait_for() {
+    bounded(|| {
+        let (outcome, steps) = recorded(async |cx| {
+            let spawn = |_| cx.spawn(async |_| Ok(yield_now().await));
+            let mut tasks = (0..3).map(spawn).collect();
+            ch06_ownership::await_one(&mut tasks).await?;
+            tasks.push(spawn(3));
+            Ok(drop(ch06_ownership::await_all(&mut tasks).await))
+        });
+        outcome.expect("ends well");
+        for expected in ["one of", "all of"] {
+            let expected =
+                format!("main     suspended, waits for the end of {expected} several tasks");
+            assert!(steps.contains(&expected), "{expected} in {steps:#?}");
+        }
+    });
+}

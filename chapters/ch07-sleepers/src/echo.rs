@@ -1,13 +1,15 @@
 //! The echo server: whatever a client sends comes back to it, until it has no more to send.
 
+use std::cell::Cell;
 use std::future::pending;
 use std::io::{self, ErrorKind};
 use std::net::{self, Shutdown, SocketAddr};
-use std::time::Duration;
+use std::pin::pin;
+use std::time::{Duration, Instant};
 
 use crate::report::{reason, report};
 use crate::{Cx, Either, Failure, Orphans, Owned, Result, TcpListener, TcpStream};
-use crate::{await_first, descriptor_freed, race, timeout};
+use crate::{await_first, descriptor_freed, race, sleep_until, timeout};
 
 /// A server on each domain, with one of `listeners` each. dom0, which takes no calls, takes part by a
 /// task of its own. If one server fails, all end. A client may be `idle` for so long.
@@ -105,7 +107,7 @@ async fn part(mut stream: TcpStream) -> Result<()> {
     // If it fails, the connection is gone, and nobody will hang up.
     if stream.shutdown(Shutdown::Write).is_ok() {
         // To be slow is no failure.
-        if let Ok(emptied) = timeout(LINGER, empty(&mut stream)).await {
+        if let Ok(emptied) = timeout(LINGER, pin!(empty(&mut stream))).await {
             emptied?;
         }
     }
@@ -198,19 +200,39 @@ pub async fn accept(cx: &Cx, mut listener: Owned<'_, TcpListener>) -> Result<Soc
 pub async fn echo(stream: &mut TcpStream, idle: Duration) -> io::Result<()> {
     // An answer that waits for the next one to fill the packet is no answer.
     stream.set_nodelay(true)?;
-    let mut buffer = [0; 4 * 1024];
-    loop {
-        match limited(idle, stream.read(&mut buffer)).await? {
-            0 => return Ok(()),
-            count => limited(idle, stream.write_all(&buffer[..count])).await?,
+    let moved = Cell::new(Instant::now());
+    match race(pin!(send_back(stream, &moved)), silence(&moved, idle)).await {
+        Either::First(result) => result,
+        Either::Second(()) => {
+            let message = format!("idle for {idle:?}, closed");
+            Err(io::Error::new(ErrorKind::TimedOut, message))
         }
     }
 }
 
-async fn limited<T>(idle: Duration, io: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    timeout(idle, io).await.unwrap_or_else(|_| {
-        let message = format!("idle for {idle:?}, closed");
-        Err(io::Error::new(ErrorKind::TimedOut, message))
-    })
+async fn send_back(stream: &mut TcpStream, moved: &Cell<Instant>) -> io::Result<()> {
+    let mut buffer = [0; 4 * 1024];
+    loop {
+        let count = stream.read(&mut buffer).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        moved.set(Instant::now());
+        stream.write_all(&buffer[..count]).await?;
+        moved.set(Instant::now());
+    }
+}
+
+/// Over when nothing has moved for as long as `idle`. One alarm does for many moves: when it goes off, the last
+/// of them says whether it has to be set once more.
+async fn silence(moved: &Cell<Instant>, idle: Duration) {
+    while let Some(end) = moved.get().checked_add(idle) {
+        if end <= Instant::now() {
+            return;
+        }
+        sleep_until(end).await;
+    }
+    // Beyond the reach of the clock.
+    pending().await
 }
 // ANCHOR_END: echo

@@ -394,25 +394,28 @@ impl<S: Source + 'static> Registered<S> {
         what: &'static str,
         cx: &Context<'_>,
     ) -> io::Result<()> {
-        let goes_on =
-            |suspension: &Suspension| suspension.is_at_home() && !suspension.is_signalled();
-        if !suspension.as_ref().is_some_and(goes_on) {
-            let made = Scheduler::with_current(|scheduler| {
-                // In another run nobody looks at this socket, and the wait would never end.
-                let is_of_this_run = |system| self.system.is(system);
-                let watched = scheduler.system.as_ref().is_some_and(is_of_this_run);
-                watched.then(|| Suspension::new(scheduler, what))
-            });
-            let Some(Some(made)) = made else {
-                return Err(io::Error::other("this socket's run has ended"));
-            };
-            readiness.suspension.set(Some(made.id()));
-            *suspension = Some(made);
+        let waits = Scheduler::with_current(|scheduler| {
+            let is_of_this_run = |system| self.system.is(system);
+            if !scheduler.system.as_ref().is_some_and(is_of_this_run) {
+                return false;
+            }
+            let goes_on =
+                |former: &Suspension| scheduler.suspensions.borrow().is_pending(former.id());
+            if !suspension.as_ref().is_some_and(goes_on) {
+                let made = Suspension::new(scheduler, what);
+                readiness.suspension.set(Some(made.id()));
+                *suspension = Some(made);
+            }
+            if let Some(suspension) = suspension {
+                suspension.wake_when_signalled(scheduler, cx);
+            }
+            true
+        });
+        match waits {
+            Some(true) => Ok(()),
+            // In another run nobody looks at this socket, and the wait would never end.
+            _ => Err(io::Error::other("this socket's run has ended")),
         }
-        if let Some(suspension) = suspension {
-            suspension.wake_when_signalled(cx);
-        }
-        Ok(())
     }
     // ANCHOR_END: wait
 }

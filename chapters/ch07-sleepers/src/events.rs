@@ -104,11 +104,14 @@ impl fmt::Debug for Source {
 /// order of the signals.
 pub struct Signals<'s> {
     suspensions: &'s RefCell<Suspensions>,
-    waiters: Vec<Waiter>,
+    waiters: &'s mut Vec<Waiter>,
 }
 
 impl<'s> Signals<'s> {
-    pub(crate) fn new(suspensions: &'s RefCell<Suspensions>, waiters: Vec<Waiter>) -> Self {
+    pub(crate) fn new(
+        suspensions: &'s RefCell<Suspensions>,
+        waiters: &'s mut Vec<Waiter>,
+    ) -> Signals<'s> {
         Signals {
             suspensions,
             waiters,
@@ -124,10 +127,6 @@ impl<'s> Signals<'s> {
     /// Whether somebody still waits for `suspension`, or will.
     pub fn is_awaited(&self, suspension: SuspensionId) -> bool {
         self.suspensions.borrow().is_pending(suspension)
-    }
-
-    pub(crate) fn into_waiters(self) -> Vec<Waiter> {
-        self.waiters
     }
 }
 // ANCHOR_END: signals

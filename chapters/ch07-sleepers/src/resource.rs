@@ -12,11 +12,10 @@ use crate::sleep::timeout;
 use crate::violation::{ResourceInfo, ResourceState};
 use std::any::Any;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::panic::Location;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -60,7 +59,7 @@ impl Label {
     /// For a socket of this runtime, with its address if it has one.
     pub(crate) fn of(
         kind: &'static str,
-        address: io::Result<SocketAddr>,
+        address: io::Result<impl fmt::Display>,
         at: &'static Location<'static>,
     ) -> Label {
         let name = match address {
@@ -97,7 +96,8 @@ impl<T> Resource<T> {
     {
         let begin = move |value| {
             Box::pin(without_panics(async move {
-                timeout(limit, finaliser(value)).await?
+                // Pinned here, it takes its room once.
+                timeout(limit, pin!(finaliser(value))).await?
             })) as _
         };
         Resource {
@@ -181,9 +181,15 @@ impl<T> Drop for Resource<T> {
 }
 
 // ANCHOR: records
-/// What one task or scope owns, the oldest first: the numbers grow.
+/// What one task or scope owns, by number, the oldest first. A task owns a handful as a rule, and a short list takes
+/// the least room.
 #[derive(Default)]
-pub(crate) struct Records(BTreeMap<u64, Record>);
+pub(crate) struct Records {
+    /// `None` where a record was taken out: moving the others up each time would add up.
+    list: Vec<(u64, Option<Record>)>,
+    /// How many are there.
+    count: usize,
+}
 
 pub(crate) enum Record {
     /// The resource is in its proof.
@@ -244,28 +250,61 @@ impl Drop for Records {
     }
 }
 
+/// So many records a list has room for as long as it likes.
+const SMALL: usize = 4;
+
 impl Records {
+    fn place(&self, number: u64) -> std::result::Result<usize, usize> {
+        self.list
+            .binary_search_by_key(&number, |&(number, _)| number)
+    }
+
+    fn get(&self, number: u64) -> Option<&Record> {
+        self.list[self.place(number).ok()?].1.as_ref()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u64, &Record)> {
+        let list = self.list.iter();
+        list.filter_map(|(number, record)| Some((*number, record.as_ref()?)))
+    }
+
+    fn put(&mut self, number: u64, record: Record) {
+        let former = match self.place(number) {
+            Ok(place) => self.list[place].1.replace(record),
+            // The numbers grow: as a rule this is the end.
+            Err(place) => {
+                self.list.insert(place, (number, Some(record)));
+                None
+            }
+        };
+        self.count += usize::from(former.is_none());
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.count == 0
     }
 
     pub(crate) fn has(&self, number: u64) -> bool {
-        self.0.contains_key(&number)
+        self.get(number).is_some()
     }
 
     /// Adds those of a scope that is gone.
     pub(crate) fn append(&mut self, mut others: Records) {
-        self.0.append(&mut others.0);
+        self.count += std::mem::take(&mut others.count);
+        self.list.append(&mut others.list);
+        self.list.sort_by_key(|&(number, _)| number);
     }
 
     /// There is no proof of what `record` says.
     pub(crate) fn keep(&mut self, number: u64, record: Record) {
-        self.0.insert(number, record);
+        self.put(number, record);
     }
 
     /// Takes the resource out for a proof. `None` if it is no `T`, or has one.
     pub(crate) fn hold<T: 'static>(&mut self, number: u64) -> Option<Box<Resource<T>>> {
-        let record = self.0.get_mut(&number).filter(|record| record.is::<T>())?;
+        let place = self.place(number).ok()?;
+        let record = self.list[place].1.as_mut();
+        let record = record.filter(|record| record.is::<T>())?;
         let label = record.label().clone();
         let Record::Kept(resource) = std::mem::replace(record, Record::Held(label, None)) else {
             return None;
@@ -279,18 +318,31 @@ impl Records {
 
     /// The oldest resource that is a `T` and has no proof.
     pub(crate) fn find<T: 'static>(&self) -> Option<u64> {
-        let mut records = self.0.iter();
-        records.find_map(|(&number, record)| record.is::<T>().then_some(number))
+        let mut records = self.iter();
+        records.find_map(|(number, record)| record.is::<T>().then_some(number))
     }
 
     /// The ownership has ended.
     pub(crate) fn remove(&mut self, number: u64) {
-        self.0.remove(&number);
+        let Ok(place) = self.place(number) else {
+            return;
+        };
+        self.count -= usize::from(self.list[place].1.take().is_some());
+        // Each sweep is paid for by what was taken out since the last one.
+        if 2 * self.count < self.list.len() {
+            self.list.retain(|(_, record)| record.is_some());
+            self.list.shrink_to(2 * self.count.max(SMALL));
+        }
     }
 
     /// Takes the newest record.
     pub(crate) fn pop(&mut self) -> Option<Record> {
-        self.0.pop_last().map(|(_, record)| record)
+        loop {
+            if let (_, Some(record)) = self.list.pop()? {
+                self.count -= 1;
+                return Some(record);
+            }
+        }
     }
 
     pub(crate) fn list(&self) -> Vec<ResourceInfo> {
@@ -303,7 +355,7 @@ impl Records {
                 Record::Closing(..) => ResourceState::Closing,
             },
         };
-        self.0.values().map(describe).collect()
+        self.iter().map(|(_, record)| describe(record)).collect()
     }
 }
 

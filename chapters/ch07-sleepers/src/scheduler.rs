@@ -37,7 +37,7 @@ pub(crate) struct Scheduler {
     pub(crate) system: Option<System>,
     pub(crate) suspensions: RefCell<Suspensions>,
     /// Lists for `select`, empty in between.
-    lists: Cell<(Vec<SuspensionId>, Vec<Waiter>)>,
+    lists: RefCell<(Vec<SuspensionId>, Vec<Waiter>)>,
     /// What is left of the turn of the task being polled.
     pub(crate) budget: Budget,
     pub(crate) random: Random,
@@ -186,7 +186,7 @@ impl Scheduler {
             system: events.system().cloned(),
             events: RefCell::new(events),
             suspensions: RefCell::new(Suspensions::new()),
-            lists: Cell::default(),
+            lists: RefCell::default(),
             budget: Budget::new(),
             random: Random::new(runtime.seed.wrapping_add(u64::from(domain.0))),
             last_id: Cell::new(None),
@@ -333,23 +333,21 @@ impl Scheduler {
 
     // ANCHOR: select
     fn select(&self, block: bool) -> io::Result<()> {
-        let (cancelled, waiters) = self.lists.take();
+        let (cancelled, waiters) = &mut *self.lists.borrow_mut();
         let mut suspensions = self.suspensions.borrow_mut();
-        let mut cancelled = suspensions.take_cancelled(cancelled);
+        suspensions.take_cancelled(cancelled);
         let idle = !block && cancelled.is_empty() && !suspensions.are_pending();
         drop(suspensions);
-        let mut signals = Signals::new(&self.suspensions, waiters);
         if !idle {
+            let mut signals = Signals::new(&self.suspensions, waiters);
             let mut events = self.events.borrow_mut();
-            events.select(block, &cancelled, &mut signals)?;
+            events.select(block, cancelled, &mut signals)?;
         }
+        cancelled.clear();
         // The events are not borrowed any more: a waker may be anybody's code.
-        let mut waiters = signals.into_waiters();
         for waiter in waiters.drain(..) {
             self.wake_waiter(waiter);
         }
-        cancelled.clear();
-        self.lists.set((cancelled, waiters));
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use crate::suspension::Suspension;
 use crate::task::{Cancel, Task};
 use std::error::Error;
 use std::fmt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -69,17 +69,16 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // It may have begun in another run.
-        if !self.suspension.as_ref().is_some_and(Suspension::is_at_home) {
-            if self.until.is_some_and(|until| until <= Instant::now()) {
-                return poll_spend(cx);
-            }
-            self.suspension = Some(alarm(self.until));
+        let begun = self.suspension.as_ref();
+        if let Some(poll) = begun.and_then(|suspension| suspension.poll_at_home(cx)) {
+            return poll;
         }
-        match &mut self.suspension {
-            Some(suspension) => Pin::new(suspension).poll(cx),
-            None => unreachable!("it was made above"),
+        // It has not begun, or in another run.
+        if self.until.is_some_and(|until| until <= Instant::now()) {
+            return poll_spend(cx);
         }
+        let begun = alarm(self.until);
+        Pin::new(self.suspension.insert(begun)).poll(cx)
     }
 }
 // ANCHOR_END: poll
@@ -137,7 +136,8 @@ pub async fn timeout<F: Future>(
     limit: Duration,
     future: F,
 ) -> std::result::Result<F::Output, TimedOut> {
-    match race(future, sleep(limit)).await {
+    // Pinned here, it need not be moved into the race.
+    match race(pin!(future), sleep(limit)).await {
         Either::First(output) => Ok(output),
         Either::Second(()) => Err(TimedOut { limit }),
     }

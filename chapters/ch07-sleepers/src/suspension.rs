@@ -69,9 +69,9 @@ impl Suspensions {
         slot.is_some_and(|slot| slot.is(self.owner, id) && matches!(slot.state, State::Pending(_)))
     }
 
-    /// Those that were cancelled since the last time, in place of the empty list `into`.
-    pub(crate) fn take_cancelled(&mut self, into: Vec<SuspensionId>) -> Vec<SuspensionId> {
-        std::mem::replace(&mut self.cancelled, into)
+    /// Puts those that were cancelled since the last time into `list`, which is empty.
+    pub(crate) fn take_cancelled(&mut self, list: &mut Vec<SuspensionId>) {
+        std::mem::swap(&mut self.cancelled, list);
     }
 
     fn open(&mut self) -> SuspensionId {
@@ -183,22 +183,26 @@ impl Suspension {
         self.id
     }
 
-    /// Whether this is the run, and the domain, in which it was made.
-    pub(crate) fn is_at_home(&self) -> bool {
-        let is_own = |current: &Rc<Scheduler>| Rc::as_ptr(current) == self.scheduler.as_ptr();
-        Scheduler::with_current(is_own) == Some(true)
+    /// Polls it; `None` if this is not the run, or not the domain, in which it was made.
+    pub(crate) fn poll_at_home(&self, cx: &mut Context<'_>) -> Option<Poll<()>> {
+        let signalled = Scheduler::with_current(|scheduler| {
+            let at_home = Rc::as_ptr(scheduler) == self.scheduler.as_ptr();
+            at_home.then(|| {
+                let signalled = scheduler.suspensions.borrow().is_signalled(self.id);
+                if !signalled {
+                    self.wake_when_signalled(scheduler, cx);
+                }
+                signalled
+            })
+        });
+        match signalled.flatten()? {
+            true => Some(budget::poll_spend(cx)),
+            false => Some(Poll::Pending),
+        }
     }
 
-    pub(crate) fn is_signalled(&self) -> bool {
-        let scheduler = self.scheduler.upgrade();
-        scheduler.is_some_and(|scheduler| scheduler.suspensions.borrow().is_signalled(self.id))
-    }
-
-    /// Has the task woken that polls with `cx` when it is signalled.
-    pub(crate) fn wake_when_signalled(&self, cx: &Context<'_>) {
-        let Some(scheduler) = self.scheduler.upgrade() else {
-            return;
-        };
+    /// Has the task woken that polls with `cx` when it is signalled. `scheduler` is the one that has made it.
+    pub(crate) fn wake_when_signalled(&self, scheduler: &Scheduler, cx: &Context<'_>) {
         scheduler.wait_for(self.what, None);
         let waiter = scheduler.waiter(cx.waker());
         let mut suspensions = scheduler.suspensions.borrow_mut();
@@ -212,15 +216,8 @@ impl Future for Suspension {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.is_signalled() {
-            return budget::poll_spend(cx);
-        }
-        assert!(
-            self.is_at_home(),
-            "a suspension was awaited outside of its run"
-        );
-        self.wake_when_signalled(cx);
-        Poll::Pending
+        self.poll_at_home(cx)
+            .expect("a suspension was awaited outside of its run")
     }
 }
 
