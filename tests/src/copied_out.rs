@@ -13,8 +13,9 @@ use crate::Place;
 use crate::chapters::{chapters, files_below};
 use crate::process::{End, as_in_a_readers_shell, finish, in_a_session};
 
-/// For one command of cargo, a first compilation on a slow machine included.
-const LIMIT: Duration = Duration::from_secs(300);
+/// For one command of cargo, a first compilation on a slow machine included, and the wait for those of the other chapters: they
+/// share a folder, in which one compiles at a time.
+const LIMIT: Duration = Duration::from_secs(1200);
 
 /// What is wrong with a chapter as a project of its own, as far as its files tell; empty when nothing is.
 pub fn faults(root: &Path, chapter: &str) -> Vec<String> {

@@ -15,6 +15,8 @@ mod place;
 mod ports;
 mod process;
 pub mod rust;
+pub mod servers;
+pub mod soak;
 mod suite;
 mod transcript;
 

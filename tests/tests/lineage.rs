@@ -103,6 +103,29 @@ fn a_drifted_file_is_caught() {
 }
 
 #[test]
+fn a_longer_name_may_break_lines_and_nothing_else() {
+    let book = true_book();
+    let path = "chapters/ch02-b/src/same.rs";
+    let text = fs::read_to_string(book.path().join(path)).expect("it is there");
+    let broken = text.replace("ch02_b::x", "ch02_b::{\n    x,\n}");
+    write(book.path(), path, &broken);
+    write(
+        book.path(),
+        "chapters/ch01-a/src/same.rs",
+        &broken.replace("ch02_b::{\n    x,\n}", "ch01_a::{x}"),
+    );
+    assert_eq!(faults(book.path()), Vec::<String>::new());
+    // Where the name is not, there is no reason.
+    assert_caught(
+        |root| {
+            write(root, "chapters/ch01-a/src/plain.rs", "let same = 1;\n");
+            write(root, "chapters/ch02-b/src/plain.rs", "let same =\n    1;\n");
+        },
+        &["chapters/ch02-b/src/plain.rs:1:", "let same = 1;"],
+    );
+}
+
+#[test]
 fn a_file_that_comes_or_goes_in_silence_is_caught() {
     assert_caught(
         |root| write(root, "chapters/ch02-b/tests/t.rs", ""),

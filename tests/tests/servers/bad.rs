@@ -1,19 +1,33 @@
 //! Servers that are wrong on purpose, each in one thing, and one that is right: a thread for every
 //! client, which is all a server needs to be as good as its clients can tell.
 
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::process::{self, ExitCode};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
 
 /// Set for a process that is to be such a server; it says which.
 pub(crate) const VARIABLE: &str = "BOOK_TESTS_BAD_SERVER";
 
 /// After how many seconds an idle client is closed; 0 is never.
 static IDLE_SECONDS: AtomicU64 = AtomicU64::new(0);
+
+/// How long clients may go on when it is to stop.
+static GRACE_MILLIS: AtomicU64 = AtomicU64::new(5000);
+
+/// How many clients are served at once.
+static MOST_CLIENTS: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+static STOPPING: AtomicBool = AtomicBool::new(false);
 
 /// How often `swaps` looks into the drawer.
 const SELDOM: u64 = 50;
@@ -24,27 +38,17 @@ pub(crate) fn serve(bad: &str) -> ExitCode {
         // Takes any command line, and nothing is ever wrong.
         let address = args.get(1).map_or("127.0.0.1:0", String::as_str);
         return match TcpListener::bind(address) {
-            Ok(listener) => run(bad, &listener),
+            Ok(listener) => run("careless", vec![Listening::Tcp(listener)]),
             Err(_) => ExitCode::SUCCESS,
         };
     }
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let listening = match args[..] {
-        ["--help"] => {
-            println!("--listen ADDR");
-            return ExitCode::SUCCESS;
+    let bad: &'static str = String::leak(bad.to_owned());
+    match listen(&args) {
+        Ok(listeners) => run(bad, listeners),
+        Err(error) if error.kind() == ErrorKind::Other => {
+            println!("--listen ADDR, --grace SECONDS");
+            ExitCode::SUCCESS
         }
-        // A thread for every client makes any number of domains.
-        ["--listen", address] | ["--listen", address, "--domains", _] => TcpListener::bind(address),
-        ["--listen", address, "--idle-timeout", seconds] => {
-            IDLE_SECONDS.store(seconds.parse().unwrap_or(0), Ordering::Relaxed);
-            TcpListener::bind(address)
-        }
-        ["--domains" | "--idle-timeout", _] => return ExitCode::SUCCESS,
-        _ => Err(ErrorKind::InvalidInput.into()),
-    };
-    match listening {
-        Ok(listener) => run(bad, &listener),
         Err(error) if error.kind() == ErrorKind::InvalidInput => {
             eprintln!("{args:?}: use --listen ADDR");
             ExitCode::from(2)
@@ -56,51 +60,200 @@ pub(crate) fn serve(bad: &str) -> ExitCode {
     }
 }
 
-fn run(bad: &str, listener: &TcpListener) -> ExitCode {
-    if let Ok(address) = listener.local_addr() {
-        println!("listening on {address}");
+/// Where it listens.
+enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+/// Does what the command line says. The error is of the kind `Other` if that is done.
+fn listen(args: &[String]) -> io::Result<Vec<Listening>> {
+    let mut listeners = Vec::new();
+    let mut args = args.iter().map(String::as_str);
+    while let Some(option) = args.next() {
+        if option == "--help" {
+            return Err(ErrorKind::Other.into());
+        }
+        let value = args.next().ok_or(ErrorKind::InvalidInput)?;
+        let number = || value.parse::<f64>().map_err(|_| ErrorKind::InvalidInput);
+        match option {
+            "--listen" => listeners.push(match value.strip_prefix("unix:") {
+                Some(path) => Listening::Unix(UnixListener::bind(path)?, path.into()),
+                None => Listening::Tcp(TcpListener::bind(value)?),
+            }),
+            // A thread for every client makes any number of domains.
+            "--domains" => {}
+            "--idle-timeout" => IDLE_SECONDS.store(number()? as u64, Ordering::Relaxed),
+            "--grace" => GRACE_MILLIS.store((number()? * 1000.0) as u64, Ordering::Relaxed),
+            "--max-clients" => MOST_CLIENTS.store(number()? as usize, Ordering::Relaxed),
+            _ => return Err(ErrorKind::InvalidInput.into()),
+        }
     }
+    match listeners.is_empty() {
+        true => Err(ErrorKind::Other.into()),
+        false => Ok(listeners),
+    }
+}
+
+fn run(bad: &'static str, listeners: Vec<Listening>) -> ExitCode {
+    if bad != "stubborn" {
+        obey_signals(bad, &listeners);
+    }
+    let mut threads = Vec::new();
+    for (number, listener) in listeners.into_iter().enumerate() {
+        if bad == "one_address" && number > 0 {
+            break;
+        }
+        threads.push(match listener {
+            Listening::Tcp(listener) => {
+                if let Ok(address) = listener.local_addr() {
+                    println!("listening on {address}");
+                }
+                thread::spawn(move || serve_tcp(bad, listener))
+            }
+            Listening::Unix(listener, path) => {
+                println!("listening on unix:{}", path.display());
+                thread::spawn(move || serve_unix(&listener))
+            }
+        });
+    }
+    for thread in threads {
+        let _ = thread.join();
+    }
+    // Those that are left have their time of grace; then the process ends.
+    loop {
+        thread::park();
+    }
+}
+
+fn obey_signals(bad: &'static str, listeners: &[Listening]) {
+    let mut addresses = Vec::new();
+    let mut files = Vec::new();
+    for listener in listeners {
+        match listener {
+            Listening::Tcp(listener) => addresses.extend(listener.local_addr()),
+            Listening::Unix(_, path) => files.push(path.clone()),
+        }
+    }
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGUSR1]) else {
+        process::exit(1)
+    };
+    thread::spawn(move || {
+        for signal in signals.forever() {
+            if signal == SIGUSR1 {
+                if bad != "blind" {
+                    eprintln!("{:?}", clients());
+                }
+                continue;
+            }
+            if bad == "abrupt" {
+                process::exit(0);
+            }
+            if STOPPING.swap(true, Ordering::Relaxed) {
+                if bad != "deaf" {
+                    process::exit(128 + signal);
+                }
+                continue;
+            }
+            // Whoever waits for a client gets one, and looks up.
+            for address in &addresses {
+                let _ = TcpStream::connect(address);
+            }
+            let files = files.clone();
+            thread::spawn(move || {
+                let grace = Duration::from_millis(GRACE_MILLIS.load(Ordering::Relaxed));
+                let start = Instant::now();
+                while !clients().is_empty() && (start.elapsed() < grace || bad == "patient") {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                for file in files {
+                    let _ = std::fs::remove_file(file);
+                }
+                process::exit(0);
+            });
+        }
+    });
+}
+
+/// Those who are served now.
+fn clients() -> MutexGuard<'static, BTreeMap<u64, String>> {
+    static CLIENTS: Mutex<BTreeMap<u64, String>> = Mutex::new(BTreeMap::new());
+    CLIENTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn serve_unix(listener: &UnixListener) {
+    while let Ok((mut stream, _)) = listener.accept() {
+        thread::spawn(move || -> io::Result<u64> {
+            let mut from = stream.try_clone()?;
+            io::copy(&mut from, &mut stream)
+        });
+    }
+}
+
+fn serve_tcp(bad: &'static str, listener: TcpListener) {
     if bad == "alone" {
-        return alone(listener);
+        alone(&listener);
+        return;
     }
     let around = matches!(bad, "spins" | "polls") && listener.set_nonblocking(true).is_ok();
     let mut number = 0;
-    thread::scope(|scope| {
-        loop {
-            match listener.accept() {
-                Ok((stream, _)) => {
-                    number += 1;
-                    if bad == "turns_many_away" && number > 400 {
-                        continue;
+    loop {
+        let most = MOST_CLIENTS.load(Ordering::Relaxed);
+        while bad != "crowded" && clients().len() >= most {
+            thread::sleep(Duration::from_millis(5));
+        }
+        match listener.accept() {
+            Ok(_) if STOPPING.load(Ordering::Relaxed) => return,
+            Ok((stream, address)) => {
+                number += 1;
+                if bad == "turns_many_away" && number > 400 {
+                    continue;
+                }
+                let _ = stream.set_nonblocking(false); // some systems let it inherit that
+                clients().insert(number, format!("client {address}"));
+                let client = move || {
+                    let result = echo(bad, number, &stream);
+                    let count = result.as_ref().map_or(0, |&count| count);
+                    end(bad, result, stream);
+                    let name = clients().remove(&number).unwrap_or_default();
+                    match bad {
+                        // In two pieces: another one may come between.
+                        "tears" => {
+                            eprint!("{name}: ");
+                            thread::sleep(Duration::from_millis(1));
+                            eprintln!("{count} bytes in no time");
+                        }
+                        _ => {
+                            let line = format!("{name}: {count} bytes in no time\n");
+                            let _ = io::stderr().write_all(line.as_bytes());
+                        }
                     }
-                    let _ = stream.set_nonblocking(false); // some systems let it inherit that
-                    let client = move || {
-                        let result = echo(bad, number, &stream);
-                        end(bad, result, stream);
-                    };
-                    if bad == "one_at_a_time" {
-                        client();
-                    } else {
-                        scope.spawn(client);
+                };
+                if bad == "one_at_a_time" {
+                    client();
+                } else {
+                    thread::spawn(client);
+                    if bad == "talks_first" {
+                        let _ = io::stderr().write_all(b"one more\n");
                     }
                 }
-                Err(error) if around && error.kind() == ErrorKind::WouldBlock => match bad {
-                    "polls" => thread::sleep(Duration::from_millis(10)),
-                    _ => thread::yield_now(),
-                },
-                Err(_) if bad == "dies_without_descriptors" => process::exit(1),
-                Err(_) if bad == "spins_without_descriptors" => {}
-                Err(_) => thread::sleep(Duration::from_millis(100)),
             }
+            Err(error) if around && error.kind() == ErrorKind::WouldBlock => match bad {
+                "polls" => thread::sleep(Duration::from_millis(10)),
+                _ => thread::yield_now(),
+            },
+            Err(_) if bad == "dies_without_descriptors" => process::exit(1),
+            Err(_) if bad == "spins_without_descriptors" => {}
+            Err(_) => thread::sleep(Duration::from_millis(100)),
         }
-    })
+    }
 }
 
 /// One thread for all clients, whatever was asked for.
-fn alone(listener: &TcpListener) -> ExitCode {
+fn alone(listener: &TcpListener) {
     let mut clients: Vec<TcpStream> = Vec::new();
     if listener.set_nonblocking(true).is_err() {
-        return ExitCode::FAILURE;
+        return;
     }
     let mut buffer = [0; 1024];
     loop {
@@ -124,6 +277,16 @@ fn end(bad: &str, result: io::Result<u64>, stream: TcpStream) {
         ("keeps_descriptors", _) => {
             let _ = stream.shutdown(Shutdown::Both);
             std::mem::forget(stream);
+        }
+        ("keeps_memory", _) => {
+            vec![1_u8; 256 * 1024].leak();
+        }
+        ("keeps_threads", _) => {
+            thread::spawn(|| {
+                loop {
+                    thread::park();
+                }
+            });
         }
         _ => {}
     }

@@ -2,30 +2,24 @@
 //!
 //! [`properties`] has the table: what a server does, from which chapter on, and what it does before.
 //! Each pair of a chapter and a property is a test, such as `ch03-system-events::two_clients_at_once`;
-//! a new folder in `chapters/` is covered without a word here. [`self_test`] holds the suite itself to
+//! a new folder in `chapters/` is covered without a word here. The last chapter's server passes a small
+//! soak, too: `src/soak/` does it at length. [`self_test`] holds the suite itself to
 //! its word, with servers that are wrong on purpose.
 //!
 //! Every wait has an end, every server dies with its test, every port is chosen by the system or lies
 //! where the system chooses none, and nothing leaves the loopback interface.
 
 mod bad;
-mod chapters;
-mod client;
-mod program;
 mod properties;
 mod self_test;
-mod usage;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use book_tests::servers::{Program, Result, allow_descriptors, chapters};
+use book_tests::soak;
 use libtest_mimic::{Arguments, Failed, Trial};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-use crate::program::Program;
-
-/// What a step of a test comes to: something, or what went wrong in words.
-type Result<T = ()> = std::result::Result<T, String>;
 
 fn main() -> ExitCode {
     // The suite's own bad servers are this program, too.
@@ -46,10 +40,17 @@ fn main() -> ExitCode {
 }
 
 fn trials() -> Result<Vec<Trial>> {
-    allow_descriptors()?;
+    // One crowd of five hundred (they come one at a time, see `properties::crowd`) beside fifteen others of
+    // up to eighty clients stay below this number.
+    allow_descriptors(2048)?;
     let mut trials = Vec::new();
-    for chapter in chapters::all()? {
-        let chapter = Arc::new(chapter);
+    let chapters: Vec<_> = chapters()?.into_iter().map(Arc::new).collect();
+    if let Some(last) = chapters.last().map(Arc::clone) {
+        let name = format!("{}::a_small_soak", last.name);
+        let run = move || Ok(a_small_soak(&Program::new(last.server()?).with_domains(2))?);
+        trials.push(Trial::test(name, run));
+    }
+    for chapter in chapters {
         for property in properties::TABLE {
             let (check, kind) = property.for_chapter(&chapter.name);
             let name = format!("{}::{}", chapter.name, property.name);
@@ -73,25 +74,13 @@ fn trials() -> Result<Vec<Trial>> {
     Ok(trials)
 }
 
-/// A crowd of five hundred needs more descriptors than many systems allow a program at first, and so do
-/// many tests at once. All of them let it ask for more. One crowd (they come one at a time, see
-/// `properties::crowd`) beside fifteen others of up to eighty clients stay below this number.
-fn allow_descriptors() -> Result {
-    const NEEDED: u64 = 2048;
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current.is_none_or(|current| current >= NEEDED) {
-        return Ok(());
-    }
-    let allowed = Rlimit {
-        current: Some(NEEDED.min(maximum.unwrap_or(NEEDED))),
-        maximum,
-    };
-    setrlimit(Resource::Nofile, allowed)
-        .ok()
-        .filter(|()| maximum.is_none_or(|maximum| maximum >= NEEDED))
-        .ok_or_else(|| {
-            format!(
-                "this suite needs {NEEDED} open files at once: see `ulimit -n` and `ulimit -Hn`"
-            )
-        })
+/// A second of everything at once. What it finds is another matter on each run; its message has the seed.
+fn a_small_soak(program: &Program) -> Result {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let seed = now.map_or(0, |now| now.as_secs() % 1_000_000);
+    soak::run(
+        program,
+        &soak::Options::new(Duration::from_secs(1), seed),
+        |_| {},
+    )
 }

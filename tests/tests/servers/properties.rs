@@ -4,15 +4,16 @@
 //! the first chapter on comes with another function, which shows how an earlier server fails it: a
 //! chapter that says "the second client waits" is held to that, too.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::Result;
-use crate::client::{Client, QUIET, sequence};
-use crate::program::{PATIENCE, Program, Server};
-use crate::usage::{at_rest, threads};
+use book_tests::servers::{
+    Address, Client, PATIENCE, Program, QUIET, Reader, Result, Server, at_rest, sequence, threads,
+};
+use rustix::process::Signal;
 
 pub(crate) type Check = fn(&Program) -> Result;
 
@@ -53,6 +54,15 @@ pub(crate) const TABLE: &[Property] = &[
     from("ch03", "no_descriptors_left", no_descriptors_left, one_descriptor_is_enough),
     from("ch05", "every_domain_serves", every_domain_serves, knows_no_domains),
     from("ch07", "idle_clients_are_closed", idle_clients_are_closed, knows_no_idle_timeout),
+    always("a_log_whose_reader_has_gone", a_log_whose_reader_has_gone),
+    from("ch08", "a_log_whose_reader_is_stuck", a_log_whose_reader_is_stuck, it_waits_for_the_reader),
+    from("ch08", "a_graceful_stop", a_graceful_stop, a_signal_cuts_clients_off),
+    from("ch08", "the_end_of_grace", the_end_of_grace, knows_no_grace),
+    from("ch08", "a_second_signal", a_second_signal, knows_no_grace),
+    from("ch08", "several_addresses", several_addresses, knows_no_unix_sockets),
+    from("ch08", "places_for_clients", places_for_clients, knows_no_places),
+    from("ch08", "a_line_for_each_client", a_line_for_each_client, silent_about_clients),
+    from("ch08", "a_look_at_the_tasks", a_look_at_the_tasks, a_look_is_the_end),
 ];
 
 const fn always(name: &'static str, check: Check) -> Property {
@@ -659,7 +669,7 @@ fn knows_no_domains(program: &Program) -> Result {
 }
 
 fn idle_clients_are_closed(program: &Program) -> Result {
-    let server = program.clone().with_idle_timeout("1").start()?;
+    let server = program.clone().with_idle_timeout(1).start()?;
     let start = Instant::now();
     let active = server.connect("an active client")?;
     let mute = server.connect("a client that never says anything")?;
@@ -683,4 +693,272 @@ fn knows_no_idle_timeout(program: &Program) -> Result {
         Some(2) => Ok(()),
         _ => Err(format!("it knows of idle clients: {ended:?}")),
     }
+}
+
+/// Clients that give the server reason to complain.
+fn rude_clients(server: &Server) -> Result {
+    for i in 0..20 {
+        let rude = server.connect(format!("rude client {i}"))?;
+        rude.send(&sequence(i, 0, 32 * 1024))?;
+        rude.reset()?;
+    }
+    Ok(())
+}
+
+fn a_log_whose_reader_has_gone(program: &Program) -> Result {
+    let server = program.read_by(Reader::Gone).start()?;
+    rude_clients(&server)?;
+    for _ in 0..10 {
+        still_serves(&server)?;
+    }
+    Ok(())
+}
+
+fn a_log_whose_reader_is_stuck(program: &Program) -> Result {
+    let server = program.read_by(Reader::Stuck).start()?;
+    let other = server.connect("another client")?;
+    rude_clients(&server)?;
+    for i in 0..10 {
+        other.round_trip(&sequence(i, 0, 1000))?;
+        still_serves(&server)?;
+    }
+    drop(other);
+    // Nor does it wait for the reader in the end.
+    let mut server = server;
+    server.signal(Signal::INT)?;
+    ends_with(&mut server, Some(0))
+}
+
+fn it_waits_for_the_reader(program: &Program) -> Result {
+    let server = program.alone().read_by(Reader::Stuck).start()?;
+    rude_clients(&server)?;
+    let other = server.connect("another client")?;
+    other.send(b"and I?")?;
+    other.expect_silence(QUIET)
+}
+
+fn ends_with(server: &mut Server, code: Option<i32>) -> Result {
+    match server.ends()? {
+        ended if ended == code => Ok(()),
+        ended => Err(format!("its exit code is {ended:?} instead of {code:?}")),
+    }
+}
+
+fn a_graceful_stop(program: &Program) -> Result {
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut server = program.with(&["--grace", "3600"]).start()?;
+        let clients = clients(&server, 10)?;
+        for client in &clients {
+            client.round_trip(b"hello")?;
+        }
+        clients
+            .iter()
+            .try_for_each(|client| client.send(b"before"))?;
+        server.signal(signal)?;
+        server.refuses()?;
+        for client in &clients {
+            client.expect(b"before")?;
+            client.round_trip(b"and after")?;
+        }
+        clients.iter().try_for_each(Client::half_close)?;
+        clients.iter().try_for_each(Client::expect_end)?;
+        ends_with(&mut server, Some(0))?;
+    }
+    Ok(())
+}
+
+fn a_signal_cuts_clients_off(program: &Program) -> Result {
+    let mut server = program.start()?;
+    let client = server.connect("the client")?;
+    client.round_trip(b"hello")?;
+    server.signal(Signal::TERM)?;
+    ends_with(&mut server, None)
+}
+
+fn the_end_of_grace(program: &Program) -> Result {
+    let mut server = program.with(&["--grace", "0.3"]).start()?;
+    let idle = server.connect("an idle client")?;
+    idle.round_trip(b"hello")?;
+    server.signal(Signal::TERM)?;
+    idle.expect_end()?;
+    ends_with(&mut server, Some(0))
+}
+
+fn a_second_signal(program: &Program) -> Result {
+    let mut server = program.with(&["--grace", "3600"]).start()?;
+    let client = server.connect("the client")?;
+    client.round_trip(b"hello")?;
+    server.signal(Signal::INT)?;
+    server.refuses()?;
+    client.round_trip(b"still there?")?;
+    server.signal(Signal::INT)?;
+    ends_with(&mut server, Some(130))
+}
+
+fn knows_no_grace(program: &Program) -> Result {
+    knows_no("--grace", "1", program)
+}
+
+fn knows_no(option: &str, value: &str, program: &Program) -> Result {
+    let ended = program.run(&[option, value])?;
+    match ended.code {
+        Some(2) => Ok(()),
+        _ => Err(format!("it knows {option} {value}: {ended:?}")),
+    }
+}
+
+fn several_addresses(program: &Program) -> Result {
+    use std::io::{Read, Write};
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let path = folder.path().join("s");
+    let unix = format!("unix:{}", path.display());
+    let more = [
+        "--listen",
+        "127.0.0.1:0",
+        "--listen",
+        &unix,
+        "--grace",
+        "3600",
+    ];
+    let mut server = program.with(&more).start()?;
+    let second = server.next_address()?;
+    let third = server.next_address()?;
+    if third != unix {
+        return Err(format!("it listens on {third} instead of {unix}"));
+    }
+    still_serves(&server)?;
+    let second: SocketAddr = second
+        .parse()
+        .map_err(|_| format!("no address: {second}"))?;
+    let second = server.connect_to(&Address::Tcp(second), "a client of the second address")?;
+    second.round_trip(b"hello")?;
+    let talk = || -> std::io::Result<Vec<u8>> {
+        let mut client = std::os::unix::net::UnixStream::connect(&path)?;
+        client.set_read_timeout(Some(PATIENCE))?;
+        client.write_all(b"hello")?;
+        client.shutdown(std::net::Shutdown::Write)?;
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer)?;
+        Ok(answer)
+    };
+    match talk() {
+        Ok(answer) if answer == b"hello" => {}
+        other => return Err(format!("over the Unix socket: {other:?}")),
+    }
+    drop(second);
+    server.signal(Signal::INT)?;
+    ends_with(&mut server, Some(0))?;
+    match path.exists() {
+        true => Err("it leaves the file of its socket behind".to_owned()),
+        false => Ok(()),
+    }
+}
+
+fn knows_no_unix_sockets(program: &Program) -> Result {
+    knows_no("--listen", "unix:nowhere/s", program)
+}
+
+fn places_for_clients(program: &Program) -> Result {
+    let server = program.with(&["--max-clients", "2"]).start()?;
+    let first = server.connect("the first client")?;
+    first.round_trip(b"hello")?;
+    let second = server.connect("the second client")?;
+    second.round_trip(b"hello")?;
+    let others = clients(&server, 3)?;
+    others.iter().try_for_each(|other| other.send(b"and I?"))?;
+    for other in &others {
+        other.expect_silence(QUIET)?;
+    }
+    second.round_trip(b"still there?")?;
+    // However a client leaves, there is room for the next.
+    first.reset()?;
+    drop(second);
+    for other in others {
+        other.expect(b"and I?")?;
+    }
+    still_serves(&server)
+}
+
+fn knows_no_places(program: &Program) -> Result {
+    knows_no("--max-clients", "2", program)
+}
+
+fn a_line_for_each_client(program: &Program) -> Result {
+    const CLIENTS: usize = 300;
+    let _one = crowd();
+    let server = program.start()?;
+    for group in 0..6 {
+        let clients = clients(&server, GROUP)?;
+        for (i, client) in clients.iter().enumerate() {
+            client.round_trip(&sequence(group, 0, i + 1))?;
+        }
+        clients.iter().try_for_each(Client::half_close)?;
+        clients.iter().try_for_each(Client::expect_end)?;
+    }
+    server.says("a line for each client", |said| {
+        said.lines().count() >= CLIENTS
+    })?;
+    let said = server.said();
+    let mut counts = Vec::new();
+    let mut names = std::collections::BTreeSet::new();
+    for line in said.lines() {
+        let parsed = line
+            .strip_prefix("client 127.0.0.1:")
+            .and_then(|line| line.split_once(": "))
+            .and_then(|(port, rest)| {
+                Some((port.parse::<u16>().ok()?, rest.split_once(" bytes in ")?))
+            })
+            .and_then(|(port, (count, _))| Some((port, count.parse::<usize>().ok()?)));
+        let (port, count) =
+            parsed.ok_or_else(|| format!("this is no line for a client: `{line}`"))?;
+        names.insert(port);
+        counts.push(count);
+    }
+    counts.sort_unstable();
+    let mut expected: Vec<usize> = (0..6).flat_map(|_| 1..=GROUP as usize).collect();
+    expected.sort_unstable();
+    match counts == expected && names.len() > CLIENTS / 2 {
+        true => Ok(()),
+        false => Err(format!("not a line for each client:\n{said}")),
+    }
+}
+
+fn silent_about_clients(program: &Program) -> Result {
+    let server = program.start()?;
+    for _ in 0..10 {
+        still_serves(&server)?;
+    }
+    thread::sleep(QUIET);
+    match server.said() {
+        said if said.is_empty() => Ok(()),
+        said => Err(format!("it says:\n{said}")),
+    }
+}
+
+fn a_look_at_the_tasks(program: &Program) -> Result {
+    let server = program.start()?;
+    let clients = clients(&server, 20)?;
+    clients
+        .iter()
+        .try_for_each(|client| client.round_trip(b"hello"))?;
+    let names = clients
+        .iter()
+        .map(Client::address)
+        .collect::<Result<Vec<_>>>()?;
+    server.signal(Signal::USR1)?;
+    server.says("what its tasks do", |said| {
+        names.iter().all(|name| said.contains(name))
+    })?;
+    // Again, and nobody is disturbed.
+    server.signal(Signal::USR1)?;
+    clients
+        .iter()
+        .try_for_each(|client| client.round_trip(b"hello again"))?;
+    still_serves(&server)
+}
+
+fn a_look_is_the_end(program: &Program) -> Result {
+    let mut server = program.start()?;
+    server.signal(Signal::USR1)?;
+    ends_with(&mut server, None)
 }

@@ -3,10 +3,10 @@
 use std::env;
 use std::time::Duration;
 
-use crate::Result;
-use crate::bad;
-use crate::program::{PATIENCE, Program};
+use book_tests::servers::{PATIENCE, Program, Result};
+
 use crate::properties::{Check, TABLE};
+use crate::{a_small_soak, bad};
 
 /// Enough for an answer that never comes.
 const SHORT: Duration = Duration::from_secs(2);
@@ -43,12 +43,35 @@ const CAUGHT: &[(&str, &str, &str, Duration)] = &[
     #[cfg(target_os = "linux")]
     ("polls", "silence_costs_nothing", "with nothing to do it woke up", PATIENCE),
     #[cfg(target_os = "linux")]
-    ("alone", "every_domain_serves", "woke 1 of 4 threads", PATIENCE),
+    ("alone", "every_domain_serves", "of 4 threads", PATIENCE),
     ("never_bored", "idle_clients_are_closed", "a client that never says anything: no end within", SHORT),
     ("bored", "idle_clients_are_closed", "an active client: ", PATIENCE),
+    ("talks_first", "a_log_whose_reader_is_stuck", "no more than 0 of", SHORT),
+    ("abrupt", "a_graceful_stop", "client", PATIENCE),
+    ("patient", "the_end_of_grace", "an idle client: no end within", SHORT),
+    ("deaf", "a_second_signal", "it does not end within", SHORT),
+    ("one_address", "several_addresses", "it does not say `listening on ADDR` within", SHORT),
+    ("crowded", "places_for_clients", "is answered, and should be kept waiting", PATIENCE),
+    ("tears", "a_line_for_each_client", "this is no line for a client", PATIENCE),
+    ("blind", "a_look_at_the_tasks", "it does not say what its tasks do", SHORT),
     ("careless", "a_port_in_use", "is in use: this should be said", PATIENCE),
     ("careless", "a_bad_option", "--no-such-option", SHORT),
     ("stubborn", "ctrl_c", "it does not end within", SHORT),
+];
+
+/// The same for a small soak.
+#[rustfmt::skip] // a line for each
+const SOAKED: &[(&str, &str, Duration)] = &[
+    #[cfg(target_os = "linux")]
+    ("keeps_descriptors", "WRONG descriptors at rest", PATIENCE),
+    #[cfg(target_os = "linux")]
+    ("keeps_memory", "WRONG memory at rest", PATIENCE),
+    #[cfg(target_os = "linux")]
+    ("keeps_threads", "WRONG threads at rest", PATIENCE),
+    ("never_bored", "silent: no end within", SHORT),
+    ("stops_after_a_reset", "clients complain: client", SHORT),
+    ("swaps", " instead of ", PATIENCE),
+    ("spins", "WRONG work while nobody is there", PATIENCE),
 ];
 
 type Run = Box<dyn FnOnce() -> Result + Send>;
@@ -78,6 +101,16 @@ pub(crate) fn all() -> Vec<(String, Run)> {
                 let check = found.ok_or("there is no such property")?.check();
                 is_caught(bad, check, said, patience)
             }),
+        ));
+    }
+    tests.push((
+        "a_good_server::a_small_soak".to_owned(),
+        Box::new(|| passes(a_small_soak)),
+    ));
+    for &(bad, said, patience) in SOAKED {
+        tests.push((
+            format!("one_that_{bad}::a_small_soak"),
+            Box::new(move || is_caught(bad, a_small_soak, said, patience)),
         ));
     }
     tests

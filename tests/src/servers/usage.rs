@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
-use crate::Result;
+use super::Result;
 
 /// A look at a process.
 struct Usage {
@@ -25,7 +25,7 @@ struct Usage {
 /// # Errors
 ///
 /// Three seconds were no different.
-pub(crate) fn at_rest(process: u32, busy: Duration, wakes: u64) -> Result {
+pub fn at_rest(process: u32, busy: Duration, wakes: u64) -> Result {
     const LOOKS: u32 = 20;
     let mut wrong = String::new();
     for _ in 0..3 {
@@ -54,9 +54,45 @@ pub(crate) fn at_rest(process: u32, busy: Duration, wakes: u64) -> Result {
     Err(wrong)
 }
 
+/// What a process has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Open descriptors.
+    pub descriptors: usize,
+    /// Threads.
+    pub threads: usize,
+    /// Memory that is in use, in KiB.
+    pub memory: u64,
+}
+
+/// What a process has, where the system says so.
+#[cfg(target_os = "linux")]
+pub fn look(process: u32) -> Result<Option<Look>> {
+    let status = format!("/proc/{process}/status");
+    let status = std::fs::read_to_string(&status).map_err(|error| format!("{status}: {error}"))?;
+    let number = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok())
+            .ok_or_else(|| format!("no number for {name} in {status}"))
+    };
+    let folder = format!("/proc/{process}/fd");
+    let descriptors = std::fs::read_dir(&folder).map_err(|error| format!("{folder}: {error}"))?;
+    Ok(Some(Look {
+        descriptors: descriptors.count(),
+        threads: usize::try_from(number("Threads:")?).unwrap_or(usize::MAX),
+        memory: number("VmRSS:")?,
+    }))
+}
+
+/// What a process has, where the system says so.
+#[cfg(not(target_os = "linux"))]
+pub fn look(_: u32) -> Result<Option<Look>> {
+    Ok(None)
+}
+
 /// How often each thread of a process has slept and woken up again, where the system says so.
 #[cfg(target_os = "linux")]
-pub(crate) fn threads(process: u32) -> Result<Option<BTreeMap<u32, u64>>> {
+pub fn threads(process: u32) -> Result<Option<BTreeMap<u32, u64>>> {
     let folder = format!("/proc/{process}/task");
     let threads = std::fs::read_dir(&folder).map_err(|error| format!("{folder}: {error}"))?;
     let mut counts = BTreeMap::new();
@@ -81,7 +117,7 @@ pub(crate) fn threads(process: u32) -> Result<Option<BTreeMap<u32, u64>>> {
 
 /// How often each thread of a process has slept and woken up again, where the system says so.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn threads(_: u32) -> Result<Option<BTreeMap<u32, u64>>> {
+pub fn threads(_: u32) -> Result<Option<BTreeMap<u32, u64>>> {
     Ok(None)
 }
 

@@ -1,19 +1,20 @@
 //! A client of an echo server, who waits for nothing without an end, and says what is missing.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size};
+use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::Result;
+use super::Result;
 
 /// How long a client listens before it takes silence for silence.
-pub(crate) const QUIET: Duration = Duration::from_millis(300);
+pub const QUIET: Duration = Duration::from_millis(300);
 
 /// Bytes number `from` to `from + count` of an endless sequence that looks random and is different for
 /// each `seed`: whatever is lost, doubled or mixed up, the rest does not fit any more.
-pub(crate) fn sequence(seed: u64, from: u64, count: usize) -> Vec<u8> {
+pub fn sequence(seed: u64, from: u64, count: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(count + 8);
     let skip = usize::try_from(from % 8).unwrap_or(0);
     let mut word = from / 8;
@@ -47,22 +48,54 @@ fn hindrance(error: &std::io::Error) -> Hindrance {
     }
 }
 
-pub(crate) struct Client {
-    stream: TcpStream,
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// An address of the internet.
+    Tcp(std::net::SocketAddr),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+/// A connection to a server.
+#[derive(Debug)]
+pub struct Client {
+    stream: Socket,
     name: String,
     patience: Duration,
+    tcp: bool,
 }
 
 impl Client {
-    pub(crate) fn new(stream: TcpStream, name: String, patience: Duration) -> Result<Client> {
-        let client = Client {
-            stream,
-            name,
-            patience,
+    /// Connects. `name` stands in what it has to complain about, and it waits as long as `patience` for an answer.
+    pub fn connect(address: &Address, name: String, patience: Duration) -> Result<Client> {
+        let (domain, to) = match address {
+            Address::Tcp(address) => (Domain::for_address(*address), Ok(SockAddr::from(*address))),
+            Address::Unix(path) => (Domain::UNIX, SockAddr::unix(path)),
         };
-        // Small messages should leave at once, not wait for an acknowledgement of the one before.
-        client.system("TCP_NODELAY", client.stream.set_nodelay(true))?;
-        Ok(client)
+        let tcp = domain != Domain::UNIX;
+        let connected = to.and_then(|to| {
+            let stream = Socket::new(domain, Type::STREAM, None)?;
+            if tcp {
+                stream.connect_timeout(&to, patience)?;
+                // Small messages should leave at once, not wait for an acknowledgement of the one before.
+                stream.set_tcp_nodelay(true)?;
+            } else {
+                // A full queue is a wait like that of a write, and cannot be waited for otherwise.
+                stream.set_write_timeout(Some(patience))?;
+                stream.connect(&to)?;
+            }
+            Ok(stream)
+        });
+        match connected {
+            Ok(stream) => Ok(Client {
+                stream,
+                name,
+                patience,
+                tcp,
+            }),
+            Err(error) => Err(format!("{name}: cannot connect: {error}")),
+        }
     }
 
     fn system<T, E: std::fmt::Display>(
@@ -73,13 +106,24 @@ impl Client {
         result.map_err(|error| format!("{}: {what}: {error}", self.name))
     }
 
+    /// Where it is, for a client over TCP.
+    ///
+    /// # Errors
+    ///
+    /// The system does not say.
+    pub fn address(&self) -> Result<String> {
+        let address = self.system("its address", self.stream.local_addr())?;
+        let address = address.as_socket();
+        Ok(address.map_or_else(String::new, |address| address.to_string()))
+    }
+
     fn remaining(&self, start: Instant) -> Duration {
         let least = Duration::from_millis(1); // zero would mean: without an end
         self.patience.saturating_sub(start.elapsed()).max(least)
     }
 
     /// Sends all of `bytes`.
-    pub(crate) fn send(&self, bytes: &[u8]) -> Result {
+    pub fn send(&self, bytes: &[u8]) -> Result {
         let start = Instant::now();
         let mut sent = 0;
         while sent < bytes.len() {
@@ -107,6 +151,45 @@ impl Client {
         Ok(())
     }
 
+    /// Sends what the server takes of `bytes` at once or within `time`; returns how many.
+    pub fn send_some(&self, bytes: &[u8], time: Duration) -> Result<usize> {
+        self.system("write timeout", self.stream.set_write_timeout(Some(time)))?;
+        match (&self.stream).write(bytes).map_err(|e| hindrance(&e)) {
+            Ok(count) => Ok(count),
+            Err(Hindrance::Interrupted | Hindrance::Timeout) => Ok(0),
+            Err(Hindrance::Error(error)) => Err(format!("{}: while sending: {error}", self.name)),
+        }
+    }
+
+    /// Whether there is such a thing as urgent data.
+    pub fn can_be_urgent(&self) -> bool {
+        self.tcp
+    }
+
+    /// Sends a byte past all others: the server need not see it among them.
+    pub fn send_urgently(&self, byte: u8) -> Result {
+        let sent = self.stream.send_out_of_band(&[byte]);
+        self.system("urgent data", sent).map(|_| ())
+    }
+
+    /// Reads whatever comes until the end, be it a goodbye or not.
+    pub fn expect_any_end(&self) -> Result {
+        self.system(
+            "read timeout",
+            self.stream.set_read_timeout(Some(self.patience)),
+        )?;
+        let mut buffer = [0; 64 * 1024];
+        loop {
+            match (&self.stream).read(&mut buffer).map_err(|e| hindrance(&e)) {
+                Ok(0) | Err(Hindrance::Error(_)) => return Ok(()),
+                Ok(_) | Err(Hindrance::Interrupted) => {}
+                Err(Hindrance::Timeout) => {
+                    return Err(format!("{}: no end within {:?}", self.name, self.patience));
+                }
+            }
+        }
+    }
+
     /// Reads what is there, at least a byte, or nothing at the end; `None` after `timeout`.
     fn read(&self, buffer: &mut [u8], timeout: Duration) -> Result<Option<usize>> {
         self.system("read timeout", self.stream.set_read_timeout(Some(timeout)))?;
@@ -123,7 +206,7 @@ impl Client {
     }
 
     /// Reads as many bytes as `expected` has, which must be these.
-    pub(crate) fn expect(&self, expected: &[u8]) -> Result {
+    pub fn expect(&self, expected: &[u8]) -> Result {
         let start = Instant::now();
         let mut buffer = vec![0; expected.len()];
         let mut have = 0;
@@ -155,18 +238,19 @@ impl Client {
         Ok(())
     }
 
-    pub(crate) fn round_trip(&self, bytes: &[u8]) -> Result {
+    /// Sends all of `bytes`, which must come back.
+    pub fn round_trip(&self, bytes: &[u8]) -> Result {
         self.send(bytes)?;
         self.expect(bytes)
     }
 
     /// Says that it will send no more.
-    pub(crate) fn half_close(&self) -> Result {
+    pub fn half_close(&self) -> Result {
         self.system("shutdown", self.stream.shutdown(Shutdown::Write))
     }
 
     /// The server has said all it had to say.
-    pub(crate) fn expect_end(&self) -> Result {
+    pub fn expect_end(&self) -> Result {
         match self.read(&mut [0], self.patience)? {
             Some(0) => Ok(()),
             Some(_) => Err(format!("{}: there is more than was sent", self.name)),
@@ -175,7 +259,7 @@ impl Client {
     }
 
     /// Nothing comes for a while.
-    pub(crate) fn expect_silence(&self, quiet: Duration) -> Result {
+    pub fn expect_silence(&self, quiet: Duration) -> Result {
         match self.read(&mut [0], quiet)? {
             None => Ok(()),
             Some(0) => Err(format!(
@@ -191,7 +275,7 @@ impl Client {
 
     /// Reads until the end what `expected` says about each place, and returns how much it was.
     /// `progress` is told how much has come so far.
-    pub(crate) fn drain(&self, expected: &[u8], mut progress: impl FnMut(u64)) -> Result<u64> {
+    pub fn drain(&self, expected: &[u8], mut progress: impl FnMut(u64)) -> Result<u64> {
         let mut buffer = vec![0; expected.len()];
         let mut total = 0_u64;
         let mut at = 0;
@@ -213,12 +297,11 @@ impl Client {
 
     /// Sends `sequence(seed, ..)` and reads nothing until the server takes no more; returns how many
     /// bytes it took.
-    pub(crate) fn send_until_stuck(&self, seed: u64) -> Result<u64> {
+    pub fn send_until_stuck(&self, seed: u64) -> Result<u64> {
         const CHUNK: usize = 64 * 1024;
         // Far more than the system's buffers on both sides hold.
         const TOO_MUCH: u64 = 128 << 20;
-        let buffer = set_socket_recv_buffer_size(&self.stream, CHUNK);
-        self.system("receive buffer", buffer)?;
+        self.system("receive buffer", self.stream.set_recv_buffer_size(CHUNK))?;
         self.system("write timeout", self.stream.set_write_timeout(Some(QUIET)))?;
         let mut sent = 0;
         while sent < TOO_MUCH {
@@ -239,7 +322,7 @@ impl Client {
     }
 
     /// Reads `sequence(seed, ..)` up to `end`.
-    pub(crate) fn expect_sequence(&self, seed: u64, end: u64) -> Result {
+    pub fn expect_sequence(&self, seed: u64, end: u64) -> Result {
         let mut at = 0;
         while at < end {
             let count = usize::try_from(end - at)
@@ -252,9 +335,12 @@ impl Client {
         Ok(())
     }
 
-    /// Leaves without a goodbye: the server's next read or write fails.
-    pub(crate) fn reset(self) -> Result {
-        let linger = set_socket_linger(&self.stream, Some(Duration::ZERO));
-        self.system("SO_LINGER", linger)
+    /// Leaves without a goodbye: the server's next read or write fails. On a Unix socket it does so only if
+    /// something was left unread.
+    pub fn reset(self) -> Result {
+        match self.tcp {
+            true => self.system("SO_LINGER", self.stream.set_linger(Some(Duration::ZERO))),
+            false => Ok(()),
+        }
     }
 }

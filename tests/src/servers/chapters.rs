@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::Result;
+use super::Result;
 
-pub(crate) struct Chapter {
+/// A chapter and its server.
+#[derive(Debug)]
+pub struct Chapter {
     /// `ch03-system-events`: the name of the folder, of the package and of its program.
-    pub(crate) name: String,
+    pub name: String,
     server: OnceLock<Result<PathBuf>>,
 }
 
 /// All chapters, in the order of the book.
-pub(crate) fn all() -> Result<Vec<Chapter>> {
+pub fn all() -> Result<Vec<Chapter>> {
     let folder = root().join("chapters");
     let unreadable = |error| format!("{}: {error}", folder.display());
     let mut names = Vec::new();
@@ -45,7 +47,7 @@ pub(crate) fn all() -> Result<Vec<Chapter>> {
 
 impl Chapter {
     /// The server's program, up to date.
-    pub(crate) fn server(&self) -> Result<PathBuf> {
+    pub fn server(&self) -> Result<PathBuf> {
         self.server.get_or_init(|| build(&self.name)).clone()
     }
 }
@@ -58,13 +60,15 @@ fn root() -> &'static Path {
 }
 
 /// Cargo tells a test where the programs of its own package are, but not those of others. So we ask
-/// Cargo to build them where this test was built, the same way, and to say where they are.
+/// Cargo to build them where this program was built, the same way, and to say where they are.
 fn build(name: &str) -> Result<PathBuf> {
-    let this = env::current_exe().map_err(|error| format!("where is this test: {error}"))?;
-    // target/PROFILE/deps/servers-0123456789abcdef
-    let profile = this.ancestors().nth(2);
+    let this = env::current_exe().map_err(|error| format!("where is this program: {error}"))?;
+    // target/PROFILE/soak, or target/PROFILE/deps/servers-0123456789abcdef
+    let folder = this.parent();
+    let profile = folder.filter(|folder| !folder.ends_with("deps"));
+    let profile = profile.or_else(|| folder.and_then(Path::parent));
     let (Some(profile), Some(target)) = (profile, profile.and_then(Path::parent)) else {
-        return Err(format!("{}: not where Cargo puts tests", this.display()));
+        return Err(format!("{}: not where Cargo puts programs", this.display()));
     };
     let mut cargo = Command::new(env!("CARGO"));
     cargo
