@@ -4,9 +4,11 @@ use crate::budget::poll_spend;
 use crate::cx::Cx;
 use crate::failure::{Failure, Result};
 use crate::mutex::Mutex;
+use crate::scope::scope;
 use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
+use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::sync::{self, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
@@ -72,37 +74,36 @@ impl<T: 'static> Lazy<T> {
     /// # Errors
     ///
     /// - What making the value has failed with: only to the task that tried.
-    /// - [`Recursive`], if `make` itself asks for the value. One that waits for a child which asks for it waits for ever.
+    /// - [`Recursive`], if `make` itself asks for the value. One that waits for a child which asks for it waits for
+    ///   ever, and so do two that need each other and are forced by two tasks.
     // ANCHOR: force
     #[track_caller]
     pub fn force<'l>(&'l self, cx: &Cx) -> impl Future<Output = Result<&'l T>> {
-        // A scope, so that the line which has asked stands in its messages.
-        let making = cx.scope(async |cx| self.make(cx).await);
+        let at = Location::caller();
         async move {
             poll_fn(poll_spend).await;
+            if let Some(value) = self.value.get() {
+                return Ok(value);
+            }
+            if self.is_running_here() {
+                return Err(Failure::from(Recursive));
+            }
+            // Until the children of the one who makes it are gone, too.
+            let _turn = self.turn.lock().await;
+            if self.value.get().is_none() {
+                let mut making = pin!(scope(cx, async |cx| self.make.make(cx).await, at));
+                let value = poll_fn(|context| {
+                    let _running = Running::here(self);
+                    making.as_mut().poll(context)
+                })
+                .await?;
+                // Nobody else has had the turn.
+                let _ = self.value.set(value);
+            }
             match self.value.get() {
                 Some(value) => Ok(value),
-                None if self.is_running_here() => Err(Failure::from(Recursive)),
-                None => making.await,
+                None => unreachable!("it was set above"),
             }
-        }
-    }
-
-    async fn make(&self, cx: &Cx) -> Result<&T> {
-        let _turn = self.turn.lock().await;
-        if self.value.get().is_none() {
-            let mut making = pin!(self.make.make(cx));
-            let value = poll_fn(|context| {
-                let _running = Running::here(self);
-                making.as_mut().poll(context)
-            })
-            .await?;
-            // Nobody else has had the turn.
-            let _ = self.value.set(value);
-        }
-        match self.value.get() {
-            Some(value) => Ok(value),
-            None => unreachable!("it was set above"),
         }
     }
     // ANCHOR_END: force

@@ -79,7 +79,8 @@ impl<T> Mutex<T> {
 impl<T: ?Sized> Mutex<T> {
     /// Waits until the lock is free and everybody who asked before has had it.
     ///
-    /// Dropped before it is ready, it does not have the lock; if that was just handed to it, the next one gets it.
+    /// Dropped before it is ready, it does not have the lock; if that was just handed to it, the next one gets it. One that is
+    /// kept and not polled any more, or forgotten, has its turn all the same, and nobody has one after it.
     // ANCHOR: lock
     pub async fn lock(&self) -> MutexGuard<'_, T> {
         poll_fn(poll_spend).await;

@@ -105,7 +105,8 @@ impl Trigger {
     fn leave(&mut self) {
         if let Some(place) = self.place.take() {
             let waker = self.lock().waiting.remove(&place);
-            drop(waker);
+            // It may be anybody's, and a panic here would keep who gives up from saying so.
+            drop_quietly(waker);
         }
     }
 
@@ -132,8 +133,8 @@ impl Future for Trigger {
         state.next_place = state.next_place.max(place + 1);
         let former = state.waiting.insert(place, waker);
         drop(state);
-        drop(former);
         this.place = Some(place);
+        drop_quietly(former);
         Scheduler::with_current(|scheduler| scheduler.wait_for(this.what, None));
         Poll::Pending
     }
@@ -180,6 +181,16 @@ struct Waiting {
     abandoned: usize,
 }
 
+/// So many places a queue keeps for those to come.
+const SPARE: usize = 16;
+
+impl Waiting {
+    /// Gives back the memory of those who are gone.
+    fn make_room(&mut self) {
+        self.triggers.shrink_to(SPARE.max(2 * self.triggers.len()));
+    }
+}
+
 impl Queue {
     pub(crate) const fn new() -> Queue {
         Queue(Mutex::new(Waiting {
@@ -214,6 +225,7 @@ impl Queue {
         loop {
             let mut waiting = self.lock();
             let Some(trigger) = waiting.triggers.pop_front() else {
+                waiting.make_room();
                 return nobody();
             };
             drop(waiting);
@@ -269,6 +281,7 @@ impl Ticket<'_> {
         if 2 * waiting.abandoned > waiting.triggers.len() {
             waiting.abandoned = 0;
             waiting.triggers.retain(|trigger| !trigger.is_signalled());
+            waiting.make_room();
         }
         false
     }

@@ -8,7 +8,7 @@ mod common;
 mod times;
 mod world;
 
-use ch08_mutexes_and_conditions::{Cx, Either, Failure, Lazy, Reason, Recursive};
+use ch08_mutexes_and_conditions::{Cx, Either, Failure, Lazy, Reason, Recursive, Result};
 use ch08_mutexes_and_conditions::{race, sleep, timeout, yield_now};
 use std::future::pending;
 use std::pin::pin;
@@ -202,4 +202,38 @@ fn its_children_are_those_of_a_scope() {
     let text = told.to_string();
     assert!(text.starts_with("a scope of main, opened at"), "{text}");
     assert!(text.contains("tests/lazy.rs"), "{text}");
+}
+
+/// Also not while the children of the one who failed are still ending.
+#[test]
+fn nobody_tries_before_the_last_attempt_is_over() {
+    test(0, async |cx| {
+        let running = Arc::new(AtomicUsize::new(0));
+        let shared = running.clone();
+        let lazy = Arc::new(Lazy::new(async move |cx: &Cx| {
+            assert_eq!(shared.fetch_add(1, SeqCst), 0, "another attempt goes on");
+            let ends = shared.clone();
+            let finaliser = async move |()| {
+                sleep(ms(5)).await;
+                ends.fetch_sub(1, SeqCst);
+                Ok(())
+            };
+            let child = cx.spawn(async move |cx| -> Result<()> {
+                let _held = cx.own_async("an attempt", (), ms(5000), finaliser);
+                pending().await
+            });
+            yield_now().await;
+            drop(child);
+            Err::<(), _>(Failure::msg("not this time"))
+        }));
+        let mut tasks = Vec::new();
+        for _ in 0..3 {
+            let lazy = lazy.clone();
+            tasks.push(cx.spawn(async move |cx| Ok(lazy.force(cx).await.map(drop).is_err())));
+        }
+        for task in tasks {
+            assert!(task.await?);
+        }
+        Ok(assert_eq!(running.load(SeqCst), 0))
+    });
 }

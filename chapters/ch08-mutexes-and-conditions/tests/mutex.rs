@@ -394,3 +394,28 @@ fn a_task_that_fails_with_the_lock_has_given_it_back_when_its_failure_is_seen() 
         Ok(assert!(mutex.try_lock().is_some()))
     });
 }
+
+#[test]
+fn rule_14_a_waker_that_panics_when_it_is_dropped_does_not_take_the_lock_with_it() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("a waker of somebody else")
+        }
+    }
+    common::bounded(|| {
+        let mutex = Mutex::new(());
+        let guard = mutex.try_lock().expect("it is free");
+        let mut lock = Box::pin(mutex.lock());
+        let waker = Waker::from(Arc::new(Panics));
+        let first = lock.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(first.is_pending());
+        drop(waker);
+        drop(lock);
+        drop(guard);
+        assert!(mutex.try_lock().is_some(), "who has gone has it");
+    });
+}
