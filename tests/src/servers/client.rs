@@ -57,6 +57,19 @@ pub enum Address {
     Unix(PathBuf),
 }
 
+impl Address {
+    /// As a server says it: `127.0.0.1:7` or `unix:/run/echo`.
+    pub(super) fn parse(said: &str) -> Result<Address> {
+        match said.strip_prefix("unix:") {
+            Some(path) => Ok(Address::Unix(path.into())),
+            None => match said.parse() {
+                Ok(address) => Ok(Address::Tcp(address)),
+                Err(_) => Err(format!("it listens on `{said}`, which is no address")),
+            },
+        }
+    }
+}
+
 /// A connection to a server.
 #[derive(Debug)]
 pub struct Client {

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
@@ -29,12 +29,6 @@ pub struct Program {
     shell: Option<String>,
     /// How many domains it is to start beside the first one, if it knows of such a thing.
     domains: Option<usize>,
-    /// After how many seconds it is to close idle clients, if it is told.
-    idle_timeout: Option<u64>,
-    /// How many seconds of grace its clients are to have at the end, if it is told.
-    grace: Option<u64>,
-    /// A Unix socket on which it is to listen as well.
-    file: Option<PathBuf>,
     /// What else it is told.
     options: Vec<String>,
     /// Who reads what it says on standard error.
@@ -64,9 +58,6 @@ impl Program {
             variable: None,
             shell: None,
             domains: None,
-            idle_timeout: None,
-            grace: None,
-            file: None,
             options: Vec::new(),
             reader: Reader::Present,
             patience: PATIENCE,
@@ -89,24 +80,6 @@ impl Program {
     /// A program that knows of domains, started with so many beside the first one.
     pub fn with_domains(mut self, domains: usize) -> Program {
         self.domains = Some(domains);
-        self
-    }
-
-    /// A program that closes clients which are idle for so many seconds.
-    pub fn with_idle_timeout(mut self, seconds: u64) -> Program {
-        self.idle_timeout = Some(seconds);
-        self
-    }
-
-    /// A program that gives its clients so many seconds when it is told to stop.
-    pub fn with_grace(mut self, seconds: u64) -> Program {
-        self.grace = Some(seconds);
-        self
-    }
-
-    /// A program that listens on a Unix socket as well.
-    pub fn with_file(mut self, path: &Path) -> Program {
-        self.file = Some(path.to_owned());
         self
     }
 
@@ -203,31 +176,21 @@ impl Program {
     /// Starts the server on this address.
     pub fn start_on(&self, address: &str) -> Result<Server> {
         let mut args = vec!["--listen".to_owned(), address.to_owned()];
-        let mut option = |name: &str, value: Option<String>| {
-            args.extend(value.into_iter().flat_map(|value| [name.to_owned(), value]));
-        };
-        option("--domains", self.domains.map(|count| count.to_string()));
-        let seconds = |seconds: Option<u64>| seconds.map(|seconds| seconds.to_string());
-        option("--idle-timeout", seconds(self.idle_timeout));
-        option("--grace", seconds(self.grace));
-        let file = self.file.as_ref();
-        let file = file.map(|path| format!("unix:{}", path.display()));
-        option("--listen", file.clone());
+        if let Some(count) = self.domains {
+            args.extend(["--domains".to_owned(), count.to_string()]);
+        }
         args.extend(self.options.iter().cloned());
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let process = self.spawn(&args)?;
-        let said = process.announced(PATIENCE)?;
-        let address: SocketAddr = match said.parse() {
-            Ok(address) => address,
-            Err(_) => return Err(format!("it listens on `{said}`, which is no address")),
+        let first = process.announced(PATIENCE)?;
+        let Address::Tcp(address) = first else {
+            return Err(format!(
+                "it listens on {first:?} first, and not on {address}"
+            ));
         };
-        let mut addresses = vec![Address::Tcp(address)];
-        if let Some((file, path)) = file.zip(self.file.as_ref()) {
-            let said = process.announced(PATIENCE)?;
-            if said != file {
-                return Err(format!("it listens on `{said}`, and not on {file}"));
-            }
-            addresses.push(Address::Unix(path.clone()));
+        let mut addresses = vec![first];
+        for _ in self.options.iter().filter(|option| *option == "--listen") {
+            addresses.push(process.announced(self.patience)?);
         }
         Ok(Server {
             address,
@@ -328,10 +291,10 @@ struct Process {
 
 impl Process {
     /// The next address on which it says that it listens.
-    fn announced(&self, patience: Duration) -> Result<String> {
+    fn announced(&self, patience: Duration) -> Result<Address> {
         match lock(&self.lines).recv_timeout(patience) {
             Ok(line) => match line.strip_prefix("listening on ") {
-                Some(address) => Ok(address.to_owned()),
+                Some(address) => Address::parse(address),
                 None => Err(format!("it says `{line}`, and not `listening on ADDR`")),
             },
             Err(mpsc::RecvTimeoutError::Timeout) => Err(format!(
@@ -414,11 +377,6 @@ impl Server {
     /// How many lines it has said on standard error so far.
     pub fn lines(&self) -> usize {
         lock(&self.process.log).lines
-    }
-
-    /// Where it says next that it listens.
-    pub fn next_address(&self) -> Result<String> {
-        self.process.announced(self.patience)
     }
 
     /// Waits until what it has said on standard error is as wanted.

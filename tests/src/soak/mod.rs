@@ -108,12 +108,13 @@ impl<'a> Soak<'a> {
             shows_tasks: help.contains("SIGUSR1"),
         };
         let folder = tempfile::tempdir().map_err(|error| format!("a folder: {error}"))?;
-        let mut program = program.clone().with_idle_timeout(options.idle);
+        let mut program = program.with(&["--idle-timeout", &options.idle.to_string()]);
         if abilities.stops {
-            program = program.with_grace(options.grace);
+            program = program.with(&["--grace", &options.grace.to_string()]);
         }
         if help.contains("unix:") {
-            program = program.with_file(&folder.path().join("socket"));
+            let file = format!("unix:{}", folder.path().join("socket").display());
+            program = program.with(&["--listen", &file]);
         }
         Ok(Soak {
             options,

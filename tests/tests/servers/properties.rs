@@ -4,7 +4,6 @@
 //! the first chapter on comes with another function, which shows how an earlier server fails it: a
 //! chapter that says "the second client waits" is held to that, too.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -661,15 +660,11 @@ fn every_domain_serves(program: &Program) -> Result {
 }
 
 fn knows_no_domains(program: &Program) -> Result {
-    let ended = program.run(&["--domains", &DOMAINS.to_string()])?;
-    match ended.code {
-        Some(2) => Ok(()),
-        _ => Err(format!("it knows of domains: {ended:?}")),
-    }
+    knows_no("--domains", &DOMAINS.to_string(), program)
 }
 
 fn idle_clients_are_closed(program: &Program) -> Result {
-    let server = program.clone().with_idle_timeout(1).start()?;
+    let server = program.with(&["--idle-timeout", "1"]).start()?;
     let start = Instant::now();
     let active = server.connect("an active client")?;
     let mute = server.connect("a client that never says anything")?;
@@ -688,11 +683,7 @@ fn idle_clients_are_closed(program: &Program) -> Result {
 }
 
 fn knows_no_idle_timeout(program: &Program) -> Result {
-    let ended = program.run(&["--idle-timeout", "1"])?;
-    match ended.code {
-        Some(2) => Ok(()),
-        _ => Err(format!("it knows of idle clients: {ended:?}")),
-    }
+    knows_no("--idle-timeout", "1", program)
 }
 
 /// Clients that give the server reason to complain.
@@ -715,7 +706,7 @@ fn a_log_whose_reader_has_gone(program: &Program) -> Result {
 }
 
 fn a_log_whose_reader_is_stuck(program: &Program) -> Result {
-    let server = program.read_by(Reader::Stuck).start()?;
+    let mut server = program.read_by(Reader::Stuck).start()?;
     let other = server.connect("another client")?;
     rude_clients(&server)?;
     for i in 0..10 {
@@ -724,7 +715,6 @@ fn a_log_whose_reader_is_stuck(program: &Program) -> Result {
     }
     drop(other);
     // Nor does it wait for the reader in the end.
-    let mut server = server;
     server.signal(Signal::INT)?;
     ends_with(&mut server, Some(0))
 }
@@ -808,44 +798,28 @@ fn knows_no(option: &str, value: &str, program: &Program) -> Result {
 }
 
 fn several_addresses(program: &Program) -> Result {
-    use std::io::{Read, Write};
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let path = folder.path().join("s");
     let unix = format!("unix:{}", path.display());
-    let more = [
-        "--listen",
-        "127.0.0.1:0",
-        "--listen",
-        &unix,
-        "--grace",
-        "3600",
-    ];
-    let mut server = program.with(&more).start()?;
-    let second = server.next_address()?;
-    let third = server.next_address()?;
-    if third != unix {
-        return Err(format!("it listens on {third} instead of {unix}"));
+    let more = ["--listen", "127.0.0.1:0", "--listen", &unix];
+    let program = program.with(&more).with(&["--grace", "3600"]);
+    let mut server = program.start()?;
+    match server.addresses() {
+        [
+            Address::Tcp(first),
+            Address::Tcp(second),
+            Address::Unix(file),
+        ] if first != second && *file == path => {}
+        others => return Err(format!("it listens on {others:?}")),
     }
-    still_serves(&server)?;
-    let second: SocketAddr = second
-        .parse()
-        .map_err(|_| format!("no address: {second}"))?;
-    let second = server.connect_to(&Address::Tcp(second), "a client of the second address")?;
-    second.round_trip(b"hello")?;
-    let talk = || -> std::io::Result<Vec<u8>> {
-        let mut client = std::os::unix::net::UnixStream::connect(&path)?;
-        client.set_read_timeout(Some(PATIENCE))?;
-        client.write_all(b"hello")?;
-        client.shutdown(std::net::Shutdown::Write)?;
-        let mut answer = Vec::new();
-        client.read_to_end(&mut answer)?;
-        Ok(answer)
-    };
-    match talk() {
-        Ok(answer) if answer == b"hello" => {}
-        other => return Err(format!("over the Unix socket: {other:?}")),
-    }
-    drop(second);
+    let clients = server.addresses().iter().map(|address| {
+        let client = server.connect_to(address, format!("a client of {address:?}"))?;
+        client.round_trip(b"hello")?;
+        Ok(client)
+    });
+    let clients = clients.collect::<Result<Vec<_>>>()?;
+    clients.iter().try_for_each(Client::half_close)?;
+    clients.iter().try_for_each(Client::expect_end)?;
     server.signal(Signal::INT)?;
     ends_with(&mut server, Some(0))?;
     match path.exists() {
