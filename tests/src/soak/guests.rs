@@ -132,7 +132,8 @@ pub(super) struct Guest<'a> {
     random: &'a mut Random,
     idle: Duration,
     latencies: &'a mut Vec<Duration>,
-    /// When it did something last.
+    /// When it last began to do something: the server may have seen all of it long before this thread knows that
+    /// it is done.
     active: Instant,
     /// How long it did nothing that the server could have noticed. On a machine that is too busy to let it run,
     /// that may be so long that the server rightly closes it.
@@ -141,9 +142,8 @@ pub(super) struct Guest<'a> {
 
 impl Guest<'_> {
     fn connect(&mut self) -> Result<Client> {
-        let client = self.server.connect_to(self.address, &*self.name);
         self.active = Instant::now();
-        client
+        self.server.connect_to(self.address, &*self.name)
     }
 
     /// Some bytes of its own, at most `most`.
@@ -155,9 +155,8 @@ impl Guest<'_> {
     /// Does something that the server notices.
     fn act<T>(&mut self, action: impl FnOnce() -> Result<T>) -> Result<T> {
         self.passive = self.passive.max(self.active.elapsed());
-        let result = action();
         self.active = Instant::now();
-        result
+        action()
     }
 
     /// Does nothing for a moment, well below what makes it idle.

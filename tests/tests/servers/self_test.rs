@@ -68,7 +68,7 @@ const SOAKED: &[(&str, &str, Duration)] = &[
     ("keeps_memory", "WRONG memory at rest", PATIENCE),
     #[cfg(target_os = "linux")]
     ("keeps_threads", "WRONG threads at rest", PATIENCE),
-    ("never_bored", "silent: no end within", SHORT),
+    ("never_bored", ": no end within", SHORT),
     ("stops_after_a_reset", "clients complain: client", SHORT),
     ("swaps", " instead of ", PATIENCE),
     ("spins", "WRONG work while nobody is there", PATIENCE),
