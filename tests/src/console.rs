@@ -8,12 +8,14 @@ use std::process::{Child, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use command_fds::{CommandFdExt, FdMapping};
+
 use crate::Place;
 use crate::fence;
 use crate::ports::{self, Ports};
 use crate::process::{Output, Waited, as_in_a_readers_shell, end_session, in_a_session, pid_of};
 use crate::rust::Lines;
-use crate::transcript::{compare_both, indented, side_by_side};
+use crate::transcript::{compare_all, indented, side_by_side};
 
 /// For a command that may have to compile first, and for any other.
 const LIMIT_OF_CARGO: Duration = Duration::from_secs(120);
@@ -31,25 +33,27 @@ static TURN: Mutex<()> = Mutex::new(());
 /// Job control is on, so that jobs are what they are at a terminal: `kill %1` reaches all of a pipeline, and
 /// Ctrl-C's signal is not ignored. A command finds nothing on its standard input, and `$?` is that of the one before.
 ///
-/// What a command in the background writes goes a way of its own: two programs that write to one terminal do so in
-/// any order, and we want to know who wrote what. Such a command begins with `&`, any other with a blank.
+/// What a command in the background writes goes a way of its own: programs that write to one terminal do so in
+/// any order, and we want to know who wrote what. So each command begins with the descriptor that it writes to;
+/// `CLOSED` stands for the ends of all those descriptors, which no program shall find open.
 const SHELL: &str = r#"
-exec 3<&0 0</dev/null 4>&2 2>&1
+exec 3<&0 0</dev/null
 book_mark=$BOOK_MARK
 unset BOOK_MARK
 set -m
 status_of_the_page() { return "$1"; }
 book_status=0
 while IFS= read -r -d '' -u 3 book_command; do
+    book_way=${book_command%% *}
     status_of_the_page "$book_status"
-    case $book_command in
-        "&"*) eval "${book_command#?}" 3<&- >&4 2>&1 4>&- ;;
-        *) eval "${book_command#?}" 3<&- 4>&- ;;
-    esac
+    eval "${book_command#* }" 3<&- >&$book_way 2>&1 CLOSED
     book_status=$?
     printf '\036%s\036\n' "$book_mark"
 done
 "#;
+
+/// The descriptor of the first background command in the shell, above those that a page may use.
+const WAYS: usize = 20;
 
 /// What holds the transcripts whose commands would run these very tests, or never end: a test, and its file.
 const ELSEWHERE: &[(&str, &str)] = &[
@@ -146,8 +150,8 @@ impl Console {
                 )));
             }
         }
-        let mut shell =
-            Shell::start(place).map_err(|error| self.fault(0, &format!("no shell: {error}")))?;
+        let mut shell = Shell::start(place, &steps)
+            .map_err(|error| self.fault(0, &format!("no shell: {error}")))?;
         let result = self.play(&mut shell, &steps);
         let ended = shell
             .end()
@@ -198,17 +202,12 @@ impl Console {
                 ),
                 Why::NoShell => (step.line, "cannot be run: the shell is gone".to_owned()),
             };
-            let [ours, background] = &unlike.came;
-            let both = match (ours.is_empty(), background.is_empty()) {
-                (_, true) => side_by_side(&shown, ours),
-                (true, false) => side_by_side(&shown, background),
-                (false, false) => format!(
-                    "{}  and from the background:\n{}",
-                    side_by_side(&shown, ours),
-                    indented(background)
-                ),
-            };
-            return Err(self.fault(line, &format!("`{command}` {what}\n{both}")));
+            let mut came = unlike.came.iter().filter(|text| !text.is_empty());
+            let mut all = side_by_side(&shown, came.next().map_or("", String::as_str));
+            for more in came {
+                all.push_str(&format!("  and from another:\n{}", indented(more)));
+            }
+            return Err(self.fault(line, &format!("`{command}` {what}\n{all}")));
         }
         Ok(())
     }
@@ -355,14 +354,16 @@ struct Shell {
     commands: Option<io::PipeWriter>,
     output: Output,
     mark: String,
-    /// How much of the output was compared.
-    compared: [usize; 2],
+    /// How much was compared of what the shell wrote, and each command in the background.
+    compared: Vec<usize>,
+    /// How many commands were sent into the background.
+    in_background: usize,
 }
 
 struct Unlike {
     why: Why,
-    /// From the command, and from the background.
-    came: [String; 2],
+    /// From the command, and from each in the background.
+    came: Vec<String>,
 }
 
 enum Why {
@@ -373,14 +374,17 @@ enum Why {
 }
 
 impl Shell {
-    fn start(place: &Place) -> io::Result<Self> {
+    fn start(place: &Place, steps: &[Step]) -> io::Result<Self> {
         let mark: String = (0..2)
             .map(|_| format!("{:016x}", RandomState::new().build_hasher().finish()))
             .collect();
+        let ways = WAYS..WAYS + steps.iter().filter(|step| step.in_background()).count();
+        let closed: Vec<String> = ways.clone().map(|way| format!("{way}>&-")).collect();
+        let script = SHELL.replace("CLOSED", &closed.join(" "));
         let mut command = in_a_session(&place.stagehand, "bash");
         as_in_a_readers_shell(&mut command);
         command
-            .args(["--noprofile", "--norc", "-c", SHELL, "bash"])
+            .args(["--noprofile", "--norc", "-c", &script, "bash"])
             .current_dir(&place.root)
             .env("BOOK_MARK", &mark)
             .env("CARGO_TARGET_DIR", &place.target)
@@ -389,15 +393,27 @@ impl Shell {
             .env("LC_ALL", "C");
         let (reader, commands) = io::pipe()?;
         command.stdin(Stdio::from(OwnedFd::from(reader)));
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn()?;
-        let output = Output::of(&mut child)?;
+        let (output, writer) = io::pipe()?;
+        command.stdout(writer.try_clone()?).stderr(writer);
+        let mut pipes = vec![output];
+        let mut mappings = Vec::new();
+        for way in ways {
+            let (output, writer) = io::pipe()?;
+            pipes.push(output);
+            mappings.push(FdMapping {
+                parent_fd: OwnedFd::from(writer),
+                child_fd: i32::try_from(way).map_err(io::Error::other)?,
+            });
+        }
+        command.fd_mappings(mappings).map_err(io::Error::other)?;
+        let child = command.spawn()?;
         Ok(Self {
             child,
             commands: Some(commands),
-            output,
             mark,
-            compared: [0, 0],
+            compared: vec![0; pipes.len()],
+            in_background: 0,
+            output: Output::of(pipes),
         })
     }
 
@@ -409,22 +425,28 @@ impl Shell {
         settle: Duration,
         shown: &[&str],
     ) -> Result<(), Unlike> {
-        let from = self.compared;
+        let from = self.compared.clone();
         let mark = format!("\x1e{}\x1e\n", self.mark);
-        let way = if step.in_background() { '&' } else { ' ' };
+        let way = if step.in_background() {
+            self.in_background += 1;
+            WAYS + self.in_background - 1
+        } else {
+            1
+        };
         let sent = self
             .commands
             .as_mut()
-            .map(|commands| commands.write_all(format!("{way}{}\0", step.command).as_bytes()));
+            .map(|commands| commands.write_all(format!("{way} {}\0", step.command).as_bytes()));
         if !matches!(sent, Some(Ok(()))) {
-            let came = [String::new(), String::new()];
             return Err(Unlike {
                 why: Why::NoShell,
-                came,
+                came: Vec::new(),
             });
         }
-        let since =
-            |texts: &[String; 2]| [0, 1].map(|way| tidy(&without(&texts[way][from[way]..], &mark)));
+        let since = |texts: &[String]| -> Vec<String> {
+            let new = texts.iter().zip(&from).map(|(text, &from)| &text[from..]);
+            new.map(|text| tidy(&without(text, &mark))).collect()
+        };
 
         let ended = self.output.wait(Instant::now() + limit, |texts| {
             texts[0][from[0]..].contains(&mark).then_some(())
@@ -438,18 +460,19 @@ impl Shell {
         }
         let mut unlike = Unlike {
             why: Why::NoEnd,
-            came: [String::new(), String::new()],
+            came: Vec::new(),
         };
         let matched = self.output.wait(Instant::now() + settle, |texts| {
             let came = since(texts);
-            let at = match compare_both(shown, [&came[0], &came[1]]) {
+            let each: Vec<&str> = came.iter().map(String::as_str).collect();
+            let at = match compare_all(shown, &each) {
                 // A line that is only half there may go on otherwise than the page says.
                 Ok(())
                     if texts
                         .iter()
                         .all(|text| text.is_empty() || text.ends_with('\n')) =>
                 {
-                    return Some([texts[0].len(), texts[1].len()]);
+                    return Some(texts.iter().map(String::len).collect());
                 }
                 Ok(()) => shown.len(),
                 Err(at) => at,

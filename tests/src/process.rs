@@ -1,7 +1,7 @@
 //! Processes that end: when they should, and with everything they started.
 
 use std::ffi::OsStr;
-use std::io::{self, Read};
+use std::io::{self, PipeReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -118,9 +118,9 @@ fn members(leader: Pid) -> io::Result<Vec<Pid>> {
     Ok(pids.filter(of_session).collect())
 }
 
-/// What comes out of the two pipes of a process, read as it comes by a thread for each.
+/// What comes out of some pipes, read as it comes by a thread for each.
 pub(crate) struct Output {
-    shared: Arc<(Mutex<[Taken; 2]>, Condvar)>,
+    shared: Arc<(Mutex<Vec<Taken>>, Condvar)>,
 }
 
 #[derive(Default)]
@@ -131,22 +131,20 @@ struct Taken {
 }
 
 impl Output {
-    /// Of a child whose standard output and standard error are pipes.
-    pub(crate) fn of(child: &mut Child) -> io::Result<Self> {
-        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err(io::Error::other("the pipes of a child are missing"));
-        };
-        let shared = Arc::default();
-        take_in(stdout, 0, Arc::clone(&shared));
-        take_in(stderr, 1, Arc::clone(&shared));
-        Ok(Self { shared })
+    pub(crate) fn of(pipes: Vec<PipeReader>) -> Self {
+        let taken = pipes.iter().map(|_| Taken::default()).collect();
+        let shared = Arc::new((Mutex::new(taken), Condvar::new()));
+        for (which, pipe) in pipes.into_iter().enumerate() {
+            take_in(pipe, which, Arc::clone(&shared));
+        }
+        Self { shared }
     }
 
     /// Waits until `ready` says something about what was read so far, the first pipe ends, or the time is over.
     pub(crate) fn wait<T>(
         &self,
         deadline: Instant,
-        mut ready: impl FnMut(&[String; 2]) -> Option<T>,
+        mut ready: impl FnMut(&[String]) -> Option<T>,
     ) -> Waited<T> {
         let mut state = lock(&self.shared.0);
         loop {
@@ -170,7 +168,7 @@ impl Output {
     }
 
     /// What was read so far.
-    pub(crate) fn so_far(&self) -> [String; 2] {
+    pub(crate) fn so_far(&self) -> Vec<String> {
         texts(&lock(&self.shared.0))
     }
 
@@ -179,7 +177,7 @@ impl Output {
     /// # Errors
     ///
     /// When somebody still holds the other end of one: a process that left its session.
-    pub(crate) fn rest(self) -> io::Result<[String; 2]> {
+    pub(crate) fn rest(self) -> io::Result<Vec<String>> {
         let (state, _) = self
             .shared
             .1
@@ -202,11 +200,7 @@ impl Output {
     }
 }
 
-fn take_in(
-    mut pipe: impl Read + Send + 'static,
-    which: usize,
-    shared: Arc<(Mutex<[Taken; 2]>, Condvar)>,
-) {
+fn take_in(mut pipe: PipeReader, which: usize, shared: Arc<(Mutex<Vec<Taken>>, Condvar)>) {
     thread::spawn(move || {
         let mut buffer = [0; 8192];
         loop {
@@ -228,8 +222,11 @@ fn take_in(
     });
 }
 
-fn texts(state: &[Taken; 2]) -> [String; 2] {
-    [0, 1].map(|which| String::from_utf8_lossy(&state[which].bytes).into_owned())
+fn texts(state: &[Taken]) -> Vec<String> {
+    state
+        .iter()
+        .map(|taken| String::from_utf8_lossy(&taken.bytes).into_owned())
+        .collect()
 }
 
 pub(crate) enum Waited<T> {
@@ -273,9 +270,12 @@ pub(crate) fn in_a_session(stagehand: &Path, program: impl AsRef<OsStr>) -> Comm
 ///
 /// When it cannot be started, or something it started cannot be ended.
 pub(crate) fn finish(mut command: Command, limit: Duration) -> io::Result<Finished> {
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let ((stdout, out), (stderr, err)) = (io::pipe()?, io::pipe()?);
+    command.stdout(out).stderr(err);
     let mut child = command.spawn()?;
-    let output = Output::of(&mut child)?;
+    // It holds the ends to write to: only the processes shall.
+    drop(command);
+    let output = Output::of(vec![stdout, stderr]);
     let leader = pid_of(&child)?;
 
     // Until it is collected below, its number cannot become another process's.
@@ -294,7 +294,11 @@ pub(crate) fn finish(mut command: Command, limit: Duration) -> io::Result<Finish
     let _ = waiter.join();
 
     let left_behind = left_behind?;
-    let [stdout, stderr] = output.rest()?;
+    let mut texts = output.rest()?.into_iter();
+    let (stdout, stderr) = (
+        texts.next().unwrap_or_default(),
+        texts.next().unwrap_or_default(),
+    );
     Ok(Finished {
         end: match status.code() {
             _ if !in_time => End::TimeOver,

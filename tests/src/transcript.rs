@@ -13,38 +13,41 @@ const ANY_LINES: &str = "...";
 ///
 /// The index of the first line on the page that finds no match; `shown.len()` when more came than is shown.
 pub(crate) fn compare(shown: &[&str], came: &str) -> Result<(), usize> {
-    compare_both(shown, [came, ""])
+    compare_all(shown, &[came])
 }
 
-/// The same for what two programs wrote at the same time: each one's lines are in order, but who comes first
+/// The same for what several programs wrote at the same time: each one's lines are in order, but who comes first
 /// between them is not determined.
 ///
 /// # Errors
 ///
 /// As [`compare`].
-pub(crate) fn compare_both(shown: &[&str], came: [&str; 2]) -> Result<(), usize> {
-    let came = came.map(|text| text.lines().map(str::trim_end).collect::<Vec<_>>());
+pub(crate) fn compare_all(shown: &[&str], came: &[&str]) -> Result<(), usize> {
+    let came: Vec<Vec<&str>> = came
+        .iter()
+        .map(|text| text.lines().map(str::trim_end).collect())
+        .collect();
     // How many lines of each the lines shown so far may have used up.
-    let mut reached = BTreeSet::from([(0, 0)]);
+    let mut reached = BTreeSet::from([vec![0; came.len()]]);
     for (index, line) in shown.iter().enumerate() {
+        let takes_any = line.trim() == ANY_LINES;
         let mut next = BTreeSet::new();
-        if line.trim() == ANY_LINES {
-            for &(first, second) in &reached {
-                next.extend(
-                    (first..=came[0].len())
-                        .flat_map(|a| (second..=came[1].len()).map(move |b| (a, b))),
-                );
+        let mut from: Vec<Vec<usize>> = reached.into_iter().collect();
+        while let Some(used) = from.pop() {
+            for (which, lines) in came.iter().enumerate() {
+                let text = lines.get(used[which]);
+                if text.is_some_and(|text| takes_any || line_matches(line.trim_end(), text)) {
+                    let mut used = used.clone();
+                    used[which] += 1;
+                    if takes_any && !next.contains(&used) {
+                        from.push(used);
+                    } else {
+                        next.insert(used);
+                    }
+                }
             }
-        } else {
-            let matches =
-                |text: Option<&&str>| text.is_some_and(|text| line_matches(line.trim_end(), text));
-            for &(first, second) in &reached {
-                if matches(came[0].get(first)) {
-                    next.insert((first + 1, second));
-                }
-                if matches(came[1].get(second)) {
-                    next.insert((first, second + 1));
-                }
+            if takes_any {
+                next.insert(used);
             }
         }
         if next.is_empty() {
@@ -52,7 +55,7 @@ pub(crate) fn compare_both(shown: &[&str], came: [&str; 2]) -> Result<(), usize>
         }
         reached = next;
     }
-    if reached.contains(&(came[0].len(), came[1].len())) {
+    if reached.contains(&came.iter().map(Vec::len).collect::<Vec<_>>()) {
         Ok(())
     } else {
         Err(shown.len())
@@ -93,7 +96,7 @@ pub(crate) fn indented(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{compare, compare_both};
+    use super::{compare, compare_all};
 
     #[test]
     fn equal_lines_match_and_others_name_the_first_that_differs() {
@@ -124,20 +127,33 @@ mod tests {
         assert_eq!(compare(&["a", "...", "z"], "a\nb\n"), Err(2));
         assert_eq!(compare(&["..."], ""), Ok(()));
     }
+
     #[test]
-    fn two_programs_may_write_in_any_order_but_each_in_its_own() {
-        let came = ["hello\n", "is here\nhas gone\n"];
+    fn programs_may_write_in_any_order_but_each_in_its_own() {
+        let came = ["hello\n", "is here\nhas gone\n", ""];
         for shown in [
             ["is here", "hello", "has gone"],
             ["is here", "has gone", "hello"],
         ] {
-            assert_eq!(compare_both(&shown, came), Ok(()));
+            assert_eq!(compare_all(&shown, &came), Ok(()));
         }
         assert_eq!(
-            compare_both(&["has gone", "is here", "hello"], came),
+            compare_all(&["has gone", "is here", "hello"], &came),
             Err(0)
         );
-        assert_eq!(compare_both(&["is here", "hello"], came), Err(2));
-        assert_eq!(compare_both(&["...", "has gone"], came), Ok(()));
+        assert_eq!(compare_all(&["is here", "hello"], &came), Err(2));
+        assert_eq!(compare_all(&["...", "has gone"], &came), Ok(()));
+        let came = ["0\n", "stopping\nclient\n", "little star\n"];
+        for shown in [
+            ["stopping", "little star", "client", "0"],
+            ["stopping", "client", "little star", "0"],
+            ["...", "client", "...", "..."],
+        ] {
+            assert_eq!(compare_all(&shown, &came), Ok(()));
+        }
+        assert_eq!(
+            compare_all(&["client", "...", "stopping", "0"], &came),
+            Err(0)
+        );
     }
 }
