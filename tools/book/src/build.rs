@@ -4,10 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use mdbook_driver::MDBook;
 
-use crate::{Problem, check};
+use crate::{Problem, check, config, prepare};
 
 /// Checks the book at `root` and builds it into the folder `dest`, whose content is replaced.
 ///
@@ -36,7 +36,12 @@ pub fn build(root: &Path, dest: &Path) -> Result<Duration, Vec<Problem>> {
 /// Builds without checking.
 pub(crate) fn render(root: &Path, dest: &Path) -> Result<()> {
     let dest = std::path::absolute(dest).context("not a folder to build into")?;
-    let mut book = MDBook::load(root).context("the book cannot be loaded")?;
+    let mut config = config::load(root).map_err(|problem| anyhow!("{problem}"))?;
+    config.update_from_env()?;
+    // What the table in book.toml has a plain mdBook call us for, we do ourselves.
+    config.set("preprocessor.book.renderers", Vec::<String>::new())?;
+    let mut book = MDBook::load_with_config(root, config).context("the book cannot be loaded")?;
+    prepare(root, &book.config.book.src, &mut book.book).map_err(|error| anyhow!(error))?;
     book.config.build.build_dir = dest;
     book.build().context("the book cannot be built")
 }

@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::Problem;
+use crate::directive::{self, Place};
 use crate::part::Part;
 use crate::paths::{folder, normal, shown};
 
@@ -29,9 +30,9 @@ pub(crate) struct Directive<'t> {
     /// Where it stands.
     pub(crate) range: Range<usize>,
     /// `include`, `title`, …; `None` when it is escaped with a backslash.
-    kind: Option<&'t str>,
+    pub(crate) kind: Option<&'t str>,
     /// What follows the kind.
-    rest: &'t str,
+    pub(crate) rest: &'t str,
 }
 
 /// All directives of a text, in order.
@@ -68,6 +69,10 @@ impl Text<'_> {
     /// Reports every directive that mdBook would not carry out.
     pub(crate) fn check(&self, problems: &mut Vec<Problem>) {
         let directives = directives(self.text);
+        let place = Place {
+            root: self.root,
+            page: self.page,
+        };
         for directive in &directives {
             let line = self.line(directive.range.start);
             let mut report = |message: String| {
@@ -89,9 +94,13 @@ impl Text<'_> {
                         Err(message) => report(message),
                     }
                 }
-                Some(other) => report(format!(
-                    "mdBook has no directive `{{{{#{other} …}}}}`; write `include`, or `\\{{{{#` to show it as it stands"
-                )),
+                Some(other) => match directive::html(&place, other, directive.rest) {
+                    Some(Ok(_)) => {}
+                    Some(Err(message)) => report(message),
+                    None => report(format!(
+                        "mdBook has no directive `{{{{#{other} …}}}}`; write `include`, or `\\{{{{#` to show it as it stands"
+                    )),
+                },
             }
         }
         self.unfinished(&directives, problems);

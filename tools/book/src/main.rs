@@ -1,6 +1,7 @@
 //! `cargo book`: serve the book, build it, or take a chapter out of it.
 
 mod export;
+mod preprocess;
 mod serve;
 mod start;
 
@@ -46,6 +47,12 @@ enum Command {
         /// The folder to make, outside this repository; its last part becomes the package's name
         target: PathBuf,
     },
+    /// What mdBook calls for this book's own directives
+    #[command(hide = true)]
+    Preprocess {
+        /// `supports`, and a renderer
+        about: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -53,6 +60,9 @@ fn main() -> ExitCode {
     let done = book::root().and_then(|root| match arguments.command {
         None => serve::serve(&root, &arguments.serve),
         Some(Command::Build { dest }) => export::export(&root, dest),
+        // Every renderer may have them: they are HTML, which Markdown is allowed to have.
+        Some(Command::Preprocess { about }) if !about.is_empty() => Ok(()),
+        Some(Command::Preprocess { .. }) => preprocess::preprocess(),
         Some(Command::Start { chapter, target }) => start::start(&root, &chapter, &target),
     });
     match done {

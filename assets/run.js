@@ -1,0 +1,1 @@
+// Run, Edit, Stop and Reset of the blocks, and the client in the page.

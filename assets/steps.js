@@ -1,0 +1,1 @@
+// Recorded runs, step by step.

@@ -1,0 +1,27 @@
+//! The directives that this book has beside mdBook's: what a chapter changed, and what a run did.
+
+mod changes;
+mod diff;
+mod recording;
+
+use std::path::Path;
+
+/// Where a directive stands.
+pub(crate) struct Place<'a> {
+    /// The root of the book.
+    pub(crate) root: &'a Path,
+    /// The page, relative to the root: `src/ch04-orphans.md`.
+    pub(crate) page: &'a Path,
+}
+
+/// The HTML that stands for `{{#kind rest}}`; `None` when that is no directive of ours, `Err` says what is wrong with it.
+///
+/// It has no empty line, which would end it for Markdown, and no `{{#`, which mdBook would carry out.
+pub(crate) fn html(place: &Place<'_>, kind: &str, rest: &str) -> Option<Result<String, String>> {
+    match kind {
+        "diff" => Some(diff::html(place, rest)),
+        "changes" => Some(changes::html(place, rest)),
+        "recording" => Some(recording::html(place, rest)),
+        _ => None,
+    }
+}
