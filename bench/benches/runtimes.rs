@@ -22,7 +22,7 @@ fn run() -> Result {
     let part = env!("CARGO_BIN_EXE_bench-part").into();
     let plan = Plan::parse(part, std::env::args().skip(1))?;
     if plan.redraw {
-        return page::write(&Results::from_text(&fs::read_to_string(page::kept())?)?);
+        return page::draw();
     }
     let mut results = Results::default();
     results.machine = machine::describe();
@@ -46,7 +46,7 @@ fn run() -> Result {
     }
     if plan.page {
         fs::write(page::kept(), results.to_text())?;
-        page::write(&results)?;
+        page::draw()?;
     }
     Ok(())
 }

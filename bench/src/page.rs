@@ -29,13 +29,14 @@ pub fn files(results: &Results) -> Vec<(PathBuf, String)> {
         .collect()
 }
 
-/// Writes them.
+/// Writes them, of the figures that are kept: those of the run itself have more digits, and would round otherwise.
 ///
 /// # Errors
 ///
-/// When one cannot be written.
-pub fn write(results: &Results) -> Result {
-    for (path, text) in files(results) {
+/// When the figures cannot be read, or a file cannot be written.
+pub fn draw() -> Result {
+    let results = Results::from_text(&fs::read_to_string(kept())?)?;
+    for (path, text) in files(&results) {
         fs::write(path, text)?;
     }
     Ok(())
