@@ -419,7 +419,7 @@
       const code = words.find((word) => /^E\d{4}$/.test(word));
       return `expected: does not compile${code ? ` (${code})` : ""}`;
     }
-    if (words.includes("no_run")) return "Run: compiles only, it would wait for ever";
+    if (words.includes("no_run")) return "Run: only compiles it";
     const limit = words.find((word) => /^timeout=\d+$/.test(word));
     return limit ? `stopped after ${limit.slice(8)} s` : "";
   }
@@ -502,7 +502,6 @@
         if (window.hljs && hljs.highlightBlock) hljs.highlightBlock(this.code);
       }
       this.reset.hidden = this.text === this.original;
-      this.tools.classList.toggle("run-edited", this.text !== this.original);
     }
 
     /** Takes a text from somewhere else than this editor. */
@@ -533,7 +532,7 @@
       area.addEventListener("scroll", () => {
         this.code.scrollLeft = area.scrollLeft;
       });
-      this.keysHint = element("p", "run-keys", "Ctrl+Enter runs. Tab indents; Escape, then Tab, leaves the editor.");
+      this.keysHint = element("p", "run-keys", `${/Mac/.test(navigator.platform) ? "Cmd" : "Ctrl"}+Enter runs. Tab indents; Escape, then Tab, leaves the editor.`);
       this.keysHint.id = `run-keys-${this.index}`;
       area.setAttribute("aria-describedby", this.keysHint.id);
       this.pre.classList.add("run-editing");
@@ -707,7 +706,7 @@
       ]);
     }
 
-    /** Says something about the block's text, with buttons that answer; the first one's being pressed or not, it then goes. */
+    /** Says something about the block's text, with buttons that answer it. */
     notice(text, answers) {
       if (this.said) this.said.remove();
       const said = element("p", "run-notice", `${text} `);
