@@ -355,6 +355,10 @@
     async go(panel, path, body, more) {
       panel.start();
       let ended = false;
+      const late = setTimeout(() => {
+        if (this.id !== null || this.replaced || panel.root.dataset.state !== "running") return;
+        panel.show([{ is: "note", text: "No answer yet. Other tabs of this book may use all connections that the browser keeps to one server." }]);
+      }, 4000);
       try {
         await stream(path, body, this.abort, (events) => {
           if (this.replaced) return;
@@ -371,6 +375,8 @@
         if (this.replaced || ended) return;
         if (error instanceof Refusal) panel.end(error.message, null, "refused");
         else panel.end(this.stopping ? "stopped" : "stopped, because the page was left", null, "stopped");
+      } finally {
+        clearTimeout(late);
       }
     }
 
@@ -469,9 +475,11 @@
         let tail = lines.length;
         while (tail > head && lines[tail - 1][0]) tail--;
         const join = (from, to) => lines.slice(from, to).map(([, text]) => text).join("");
-        const inside = lines.slice(head, tail).some(([boring]) => boring);
-        this.ends = inside || head === lines.length ? ["", ""] : [join(0, head), join(tail)];
-        this.anyHidden = lines.some(([boring]) => boring);
+        const hidden = this.code.querySelectorAll(".boring").length;
+        // One in the middle, or inside what the highlighter has made.
+        const elsewhere = hidden !== head + lines.length - tail;
+        this.ends = elsewhere || head === lines.length ? ["", ""] : [join(0, head), join(tail)];
+        this.anyHidden = hidden > 0;
       }
       const [head, tail] = this.ends;
       const kept = head.length + tail.length <= this.text.length && this.text.startsWith(head) && this.text.endsWith(tail);
