@@ -121,7 +121,7 @@
   /** Posts, and calls `each` with the events of every chunk of the answer. */
   async function stream(path, body, abort, each) {
     if (streams.size >= STREAMS) {
-      throw new Refusal(`A browser keeps only a few connections to one server, and this page uses ${streams.size}. Stop a run or close a client first.`);
+      throw new Refusal(`A browser keeps only a few connections to one server, and this page uses ${streams.size}. Stop a run first.`);
     }
     streams.add(abort);
     try {
@@ -853,7 +853,6 @@
   class Client {
     constructor(server, number) {
       this.server = server;
-      this.abort = new AbortController();
       this.id = null;
       this.since = null;
       this.sending = Promise.resolve();
@@ -893,19 +892,15 @@
 
     async connect() {
       try {
-        await stream("connect", { run: this.server.run.id }, this.abort, (events) => {
-          for (const event of events) {
-            if (event.is === "start") {
-              this.id = event.client;
-              this.input.disabled = this.send.disabled = this.finish.disabled = false;
-              this.wait.textContent = "connected";
-            } else if (event.is === "out") {
-              this.heard(String(event.text));
-            } else if (event.is === "end") {
-              this.end(String(event.text), false);
-            }
-          }
-        });
+        const response = await post("connect", { run: this.server.run.id });
+        this.id = (await response.json()).client;
+        if (this.ended) {
+          this.close();
+          return;
+        }
+        this.input.disabled = this.send.disabled = this.finish.disabled = false;
+        this.wait.textContent = "connected";
+        this.server.connected(this);
       } catch (error) {
         this.end(error instanceof Refusal ? error.message : "closed", false);
       }
@@ -930,9 +925,9 @@
         this.hang.focus({ preventScroll: true });
       }
       this.sending = this.sending
-        .then(() => post("say", { client: this.id, ...what }, this.abort.signal))
+        .then(() => post("say", { client: this.id, ...what }))
         .catch((error) => {
-          if (error instanceof Refusal) this.line("run-fact", "", error.message);
+          if (error instanceof Refusal && !this.ended) this.line("run-fact", "", error.message);
         });
     }
 
@@ -943,6 +938,11 @@
         this.since = null;
         this.root.classList.remove("run-unanswered");
       }
+    }
+
+    /** That nobody answers any more is no matter: the client is gone, then. */
+    close() {
+      post("say", { client: this.id, close: true }).catch(() => {});
     }
 
     /** How long it has been waiting for an answer, now. */
@@ -959,7 +959,7 @@
     end(text, byReader) {
       if (this.ended) return;
       this.ended = true;
-      if (byReader) this.abort.abort();
+      if (byReader && this.id !== null) this.close();
       const focused = this.root.contains(document.activeElement);
       this.input.disabled = this.send.disabled = this.finish.disabled = this.hang.disabled = true;
       this.wait.textContent = this.since === null ? "ended" : `never answered, in ${seconds(performance.now() - this.since)}`;
@@ -996,6 +996,7 @@
         this.panel.last.before(this.room, this.more);
       }
       this.clients = [];
+      this.early = [];
       this.number = 0;
       this.room.replaceChildren();
       this.address.replaceChildren();
@@ -1003,12 +1004,13 @@
       swap(this.start, this.stop);
       const run = new Run(this.panel, "serve", { page, command: this.command }, (event) => {
         if (event.is === "listening") this.listening(String(event.address));
+        else if (event.is === "heard" || event.is === "gone") this.ofClient(event);
       });
       this.run = run;
       run.done.then(() => {
         clearInterval(this.ticking);
         this.ticking = null;
-        for (const client of this.clients) client.end("the server has ended", true);
+        for (const client of this.clients) client.end("the server has ended", false);
         this.more.hidden = true;
         swap(this.stop, this.start);
       });
@@ -1033,6 +1035,20 @@
         if (!client.input.disabled && [this.stop, this.more, document.body].includes(document.activeElement)) client.input.focus({ preventScroll: true });
       });
       ready.observe(client.input, { attributeFilter: ["disabled"] });
+    }
+
+    /** What came for a client before the answer that says its name is kept for it. */
+    ofClient(event) {
+      const client = this.clients.find((client) => client.id === event.client);
+      if (!client) this.early.push(event);
+      else if (event.is === "heard") client.heard(String(event.text));
+      else client.end(String(event.text), false);
+    }
+
+    connected(client) {
+      const its = this.early.filter((event) => event.client === client.id);
+      this.early = this.early.filter((event) => event.client !== client.id);
+      its.forEach((event) => this.ofClient(event));
     }
 
     count() {
