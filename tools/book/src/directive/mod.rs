@@ -25,3 +25,12 @@ pub(crate) fn html(place: &Place<'_>, kind: &str, rest: &str) -> Option<Result<S
         _ => None,
     }
 }
+
+/// The text as it may stand between tags and in the quotes of an attribute, and as mdBook leaves it alone.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace("{{", "&#123;&#123;")
+}
