@@ -21,6 +21,8 @@ pub struct Server {
     seen: VecDeque<String>,
     /// `127.0.0.1:PORT`
     pub address: String,
+    /// What it printed for its pages alone.
+    pub token: String,
     /// Where it keeps its temporary files: a server that is killed cannot clean up.
     pub temporary: TempDir,
 }
@@ -55,6 +57,7 @@ impl Server {
             lines,
             seen: VecDeque::new(),
             address: String::new(),
+            token: String::new(),
             temporary,
         };
         let line = server.line("serving at http://");
@@ -63,6 +66,12 @@ impl Server {
             .split('/')
             .next()
             .expect("an address")
+            .to_owned();
+        server.token = line
+            .split("/#token=")
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next())
+            .expect("a token in the address")
             .to_owned();
         server
     }
@@ -108,7 +117,8 @@ impl Server {
         Answer::parse(&String::from_utf8_lossy(&answer))
     }
 
-    fn connect(&self) -> TcpStream {
+    /// A connection to it, with a time limit on what is read.
+    pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(&self.address).expect("the server accepts");
         stream
             .set_read_timeout(Some(PATIENCE))
@@ -146,6 +156,12 @@ impl Server {
         let status = lines.next().expect("an answer").expect("an answer in time");
         assert_eq!(status, "HTTP/1.1 200 OK");
         OpenPage { lines }
+    }
+
+    /// Ends it with no chance to clean up.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.wait();
     }
 
     /// Presses Ctrl+C and waits for the end.
@@ -214,7 +230,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn parse(text: &str) -> Self {
+    /// Reads a whole answer.
+    pub fn parse(text: &str) -> Self {
         let (head, body) = text
             .split_once("\r\n\r\n")
             .unwrap_or_else(|| panic!("not an answer: {text:?}"));
