@@ -41,7 +41,13 @@ impl Server {
     /// Serves the book in a folder, on a free port.
     pub fn start(folder: &Path) -> Self {
         let temporary = tempfile::tempdir().expect("a temporary folder");
-        let mut child = book(folder)
+        let mut command = book(folder);
+        // Packages of two fixtures have one name, and would get into each other's way.
+        let whole = folder.canonicalize().expect("a folder");
+        if !Path::new(env!("CARGO_MANIFEST_DIR")).starts_with(whole) {
+            command.env("CARGO_TARGET_DIR", folder.join("target"));
+        }
+        let mut child = command
             .args(["--port", "0"])
             .env("TMPDIR", temporary.path())
             .env("TMP", temporary.path())

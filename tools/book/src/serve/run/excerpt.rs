@@ -235,8 +235,10 @@ impl Copy {
                 &folder.join("Cargo.toml"),
                 format!("{manifest}\n[workspace]\n").as_bytes(),
             )?;
-            if !folder.join("Cargo.lock").exists() {
-                fs::copy(runner.root.join("Cargo.lock"), folder.join("Cargo.lock"))?;
+            // The same versions as the chapter's own, which are on this machine already.
+            let (locked, own) = (runner.root.join("Cargo.lock"), folder.join("Cargo.lock"));
+            if locked.exists() && !own.exists() {
+                fs::copy(locked, own)?;
             }
             there.insert(folder.join("Cargo.lock"));
             sweep(&folder, &there)?;
