@@ -120,7 +120,14 @@ pub(super) async fn run(
             vec!["test", "--lib", "--tests"]
         }
     };
-    let rest = ["--offline", "--manifest-path", &manifest, &target];
+    // Nobody debugs a copy, and without what a debugger needs it is built sooner.
+    let rest = [
+        "--offline",
+        "--config=profile.dev.debug=0",
+        "--manifest-path",
+        &manifest,
+        &target,
+    ];
     arguments.extend(rest);
     let mut building = arguments.clone();
     if excerpt.example.is_none() {

@@ -8,13 +8,16 @@ use std::io::{self, BufRead, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use super::descendants;
 use super::order::{End, Order, Report};
+
+/// How long the last of the output may take to be handed on.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// What the supervisor waits for.
 enum News {
@@ -50,7 +53,8 @@ pub(crate) fn supervise() -> Result<()> {
                 continue;
             };
             // Whoever does not read any more is gone, which the other pipe tells.
-            if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+            let written = writeln!(out, "{line}").and_then(|()| out.flush());
+            if written.is_err() || matches!(report, Report::End(_)) {
                 return;
             }
         }
@@ -133,11 +137,14 @@ fn watch(
     let status = child.wait().context("cannot collect the program")?;
     descendants::collect();
     let server_gone = why == Some(End::Stopped);
-    // All writers are gone, so the readers come to an end, if somebody takes what they still have.
-    if !server_gone {
-        for reader in readers {
-            let _ = reader.join();
-        }
+    // All writers are gone, so the readers come to an end, if somebody takes what they still have. Where orphans cannot
+    // be taken in, one may hold the pipe for as long as it likes.
+    let deadline = Instant::now() + DRAIN;
+    while !server_gone
+        && readers.iter().any(|reader| !reader.is_finished())
+        && Instant::now() < deadline
+    {
+        thread::sleep(Duration::from_millis(1));
     }
     // The last of a program's output may be what was too much.
     let too_much = why.is_none() && to_hear.try_iter().any(|news| matches!(news, News::TooMuch));
