@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+pub(crate) use book::{Must, RustFence as Rust};
+use book::{seconds, unknown};
 
 /// What a block is, and what is to be done with it.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,36 +17,6 @@ pub(crate) enum Fence {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Rust {
-    pub(crate) edition: String,
-    pub(crate) must: Must,
-    pub(crate) limit: Duration,
-    /// What hidden lines begin with, beside `# `.
-    pub(crate) hidden: Option<String>,
-}
-
-impl Default for Rust {
-    fn default() -> Self {
-        Self {
-            edition: "2024".to_owned(),
-            must: Must::RunWell,
-            limit: RUN_LIMIT,
-            hidden: None,
-        }
-    }
-}
-
-/// What a Rust block promises.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Must {
-    RunWell,
-    Panic,
-    Compile,
-    /// Fail to compile, with this error code or, without one, with errors that have none.
-    NotCompile(Option<String>),
-}
-
-#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Console {
     /// Programs that must be installed, or a system that this must be.
     pub(crate) needs: Vec<String>,
@@ -54,9 +25,6 @@ pub(crate) struct Console {
     /// The test that covers it instead.
     pub(crate) elsewhere: Option<String>,
 }
-
-/// The longest that a Rust block may run.
-pub(crate) const RUN_LIMIT: Duration = Duration::from_secs(10);
 
 /// Reads the info string of a fence: `rust,should_panic`.
 ///
@@ -70,7 +38,7 @@ pub(crate) fn parse(info: &str) -> Result<Fence, String> {
     let language = words.next().unwrap_or_default();
     let words: Vec<&str> = words.collect();
     match language {
-        "rust" => rust(&words).map(Fence::Rust),
+        "rust" => Rust::parse(&words).map(Fence::Rust),
         "console" => console(&words).map(Fence::Console),
         "text" if words.contains(&"output") => Ok(Fence::Output),
         "sh" | "shell" | "bash" | "zsh" | "shell-session" | "shellsession" | "terminal" => {
@@ -89,51 +57,6 @@ pub(crate) fn parse(info: &str) -> Result<Fence, String> {
         }
         _ => Ok(Fence::Other),
     }
-}
-
-fn rust(words: &[&str]) -> Result<Rust, String> {
-    let mut fence = Rust::default();
-    let mut code = None;
-    let mut promises = 0;
-    for word in words {
-        match *word {
-            "editable" | "runnable" | "noplayground" | "noplaypen" | "mdbook-runnable" => {}
-            "no_run" => (fence.must, promises) = (Must::Compile, promises + 1),
-            "should_panic" => (fence.must, promises) = (Must::Panic, promises + 1),
-            "compile_fail" => (fence.must, promises) = (Must::NotCompile(None), promises + 1),
-            "edition2015" | "edition2018" | "edition2021" | "edition2024" => {
-                word["edition".len()..].clone_into(&mut fence.edition);
-            }
-            "ignore" => {
-                return Err("`ignore` is not allowed: a block that is not tested may be wrong; use `no_run`, \
-                            `compile_fail,E…`, or `text` if it is not Rust".to_owned());
-            }
-            _ if is_error_code(word) && code.is_none() => code = Some((*word).to_owned()),
-            _ => match word.split_once('=') {
-                Some(("hidelines", prefix)) => fence.hidden = Some(prefix.to_owned()),
-                Some(("timeout", value)) => {
-                    let limit = seconds(value)?;
-                    if limit > RUN_LIMIT {
-                        return Err(format!(
-                            "a block may run for {} s at most",
-                            RUN_LIMIT.as_secs()
-                        ));
-                    }
-                    fence.limit = limit;
-                }
-                _ => return Err(unknown(word)),
-            },
-        }
-    }
-    if promises > 1 {
-        return Err("only one of `no_run`, `should_panic`, `compile_fail` can hold".to_owned());
-    }
-    match (&mut fence.must, code) {
-        (_, None) => {}
-        (Must::NotCompile(expected), code) => *expected = code,
-        (_, Some(code)) => return Err(format!("`{code}` stands without `compile_fail`")),
-    }
-    Ok(fence)
 }
 
 fn console(words: &[&str]) -> Result<Console, String> {
@@ -155,24 +78,6 @@ fn console(words: &[&str]) -> Result<Console, String> {
         }
     }
     Ok(fence)
-}
-
-fn seconds(value: &str) -> Result<Duration, String> {
-    match value.parse() {
-        Ok(seconds @ 1..=600) => Ok(Duration::from_secs(seconds)),
-        _ => Err(format!(
-            "`timeout={value}`: write whole seconds from 1 to 600"
-        )),
-    }
-}
-
-fn unknown(word: &str) -> String {
-    format!("the attribute `{word}` is unknown; tests/README.md lists those there are")
-}
-
-fn is_error_code(word: &str) -> bool {
-    word.strip_prefix('E')
-        .is_some_and(|digits| digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::compiler::SHOWN_AS;
 use super::host::Host;
 use super::order::{Diagnostic, Order, Refused, Report, VERSION};
-use super::source::{Lines, program};
+use super::source::Lines;
 use crate::fence::{self, Must};
 use crate::process::{End, Finished};
 use crate::transcript::{compare, indented, side_by_side};
@@ -37,7 +37,7 @@ impl RustBlock {
         {
             return self.fail("an output is shown, but the block is not run");
         }
-        let program = program(&self.text, self.fence.hidden.as_deref());
+        let program = book::program(&book::unhidden(&self.text, self.fence.hidden.as_deref()));
         let order = self.order(&program);
         let source = order
             .append_to(&program)

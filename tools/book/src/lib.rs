@@ -25,13 +25,16 @@ mod paths;
 mod prepare;
 mod problem;
 mod root;
+mod rust;
 mod summary;
 
 pub use blocks::{Block, blocks};
 pub use build::{build, looks_like_a_build};
 pub use check::check;
 pub use distance::distance;
+pub use part::with_anchor_replaced;
 pub use prepare::prepare;
 pub use problem::Problem;
 pub use root::root;
+pub use rust::{Must, RUN_LIMIT, RustFence, program, seconds, unhidden, unknown};
 pub use summary::{Page, pages};

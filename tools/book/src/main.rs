@@ -5,9 +5,10 @@ mod preprocess;
 mod serve;
 mod start;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 /// Reads and verifies the book *No Task Left Behind*.
@@ -53,23 +54,36 @@ enum Command {
         /// `supports`, and a renderer
         about: Vec<String>,
     },
+    /// What the server starts to run something in a page
+    #[command(hide = true)]
+    Supervise,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = book::root().and_then(|root| match arguments.command {
-        None => serve::serve(&root, &arguments.serve),
-        Some(Command::Build { dest }) => export::export(&root, dest),
-        // Every renderer may have them: they are HTML, which Markdown is allowed to have.
-        Some(Command::Preprocess { about }) if !about.is_empty() => Ok(()),
-        Some(Command::Preprocess { .. }) => preprocess::preprocess(),
-        Some(Command::Start { chapter, target }) => start::start(&root, &chapter, &target),
-    });
+    // It is told all it needs, and is not to look around.
+    let done = if let Some(Command::Supervise) = arguments.command {
+        serve::supervise()
+    } else {
+        book::root().and_then(|root| carry_out(&root, arguments))
+    };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn carry_out(root: &Path, arguments: Arguments) -> Result<()> {
+    match arguments.command {
+        None => serve::serve(root, &arguments.serve),
+        Some(Command::Build { dest }) => export::export(root, dest),
+        // Every renderer may have them: they are HTML, which Markdown is allowed to have.
+        Some(Command::Preprocess { about }) if !about.is_empty() => Ok(()),
+        Some(Command::Supervise) => serve::supervise(),
+        Some(Command::Preprocess { .. }) => preprocess::preprocess(),
+        Some(Command::Start { chapter, target }) => start::start(root, &chapter, &target),
     }
 }

@@ -133,6 +133,34 @@ fn anchored(text: &str, name: &str, file: &Path) -> Result<String, String> {
     }
 }
 
+/// The `text` of a file with `code` in place of what the anchor `name` holds, and the number of its first line.
+///
+/// # Errors
+///
+/// When there is no such anchor, or it is not whole.
+pub fn with_anchor_replaced(
+    text: &str,
+    file: &Path,
+    name: &str,
+    code: &str,
+) -> Result<(String, usize), String> {
+    anchored(text, name, file)?;
+    let (Some(&start), Some(&end)) = (
+        lines_naming(text, &ANCHOR, name).first(),
+        lines_naming(text, &ANCHOR_END, name).first(),
+    ) else {
+        return Err(format!("no anchor `{name}` in {}", shown(file)));
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    let whole: Vec<&str> = lines[..start]
+        .iter()
+        .copied()
+        .chain(code.lines())
+        .chain(lines[end - 1..].iter().copied())
+        .collect();
+    Ok((whole.join("\n") + "\n", start + 1))
+}
+
 /// The lines, counted from 1, where `expression` finds `name`.
 fn lines_naming(text: &str, expression: &Regex, name: &str) -> Vec<usize> {
     text.lines()

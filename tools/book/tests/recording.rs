@@ -65,7 +65,12 @@ fn the_picture_is_that_of_the_still() {
         .expect("the lamp");
     assert!(lamp.contains("recording-acts\" data-task=\"1\""), "{lamp}");
     let queues: Vec<&str> = figure.split("recording-queue\">").skip(1).collect();
-    assert!(queues[0].starts_with("</ol>") && queues[1].starts_with("<li data-task=\"1\">"));
+    assert!(queues[0].trim_start().starts_with("</ol>"), "{}", queues[0]);
+    assert!(
+        queues[1].trim_start().starts_with("<li data-task=\"1\">"),
+        "{}",
+        queues[1]
+    );
     let here = figure.split("recording-here").nth(1).expect("a line");
     assert!(here.contains(">on</code>"), "{here}");
 }

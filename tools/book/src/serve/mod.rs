@@ -3,6 +3,7 @@
 mod guard;
 mod open;
 mod reload;
+mod run;
 mod server;
 mod site;
 mod watch;
@@ -16,6 +17,8 @@ use std::thread;
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::export::places;
+pub(crate) use run::supervise;
+use run::{Runner, Token};
 use site::{Rebuilt, Site};
 
 /// How to serve.
@@ -63,12 +66,15 @@ pub(crate) fn serve(root: &Path, options: &Options) -> Result<()> {
             );
         }
     }
-    let address = format!("http://127.0.0.1:{port}/");
+    let token = Token::fresh()?;
+    // Behind `#`, so no browser sends it anywhere by itself.
+    let address = format!("http://127.0.0.1:{port}/#token={}", token.text());
+    say("this is not a sandbox: what you run from a page runs as you, and may do what you may do");
     say(&format!("serving at {address} (Ctrl+C stops)"));
     if options.open {
         open::open(&address);
     }
-    server::run(listener, port, site)
+    server::run(listener, port, site, Arc::new(Runner::new(root, token)))
 }
 
 fn listen(port: u16) -> Result<TcpListener> {

@@ -13,11 +13,17 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower_http::services::{ServeDir, ServeFile};
 
+use super::run::{self, Runner};
 use super::site::Site;
 use super::{guard, reload};
 
 /// Answers requests until Ctrl+C.
-pub(crate) fn run(listener: TcpListener, port: u16, site: Arc<Site>) -> Result<()> {
+pub(crate) fn run(
+    listener: TcpListener,
+    port: u16,
+    site: Arc<Site>,
+    runner: Arc<Runner>,
+) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -27,7 +33,7 @@ pub(crate) fn run(listener: TcpListener, port: u16, site: Arc<Site>) -> Result<(
         listener.set_nonblocking(true).context("cannot prepare the socket")?;
         let listener = tokio::net::TcpListener::from_std(listener).context("cannot prepare the socket")?;
         tokio::select! {
-            served = axum::serve(listener, routes(port, site.clone())) => served.context("the server failed"),
+            served = axum::serve(listener, routes(port, site.clone(), runner)) => served.context("the server failed"),
             stopped = stop() => stopped,
         }
     });
@@ -38,12 +44,13 @@ pub(crate) fn run(listener: TcpListener, port: u16, site: Arc<Site>) -> Result<(
 }
 
 /// Everything the server answers. The guard is the outermost layer: no route escapes it.
-fn routes(port: u16, site: Arc<Site>) -> Router {
+fn routes(port: u16, site: Arc<Site>, runner: Arc<Runner>) -> Router {
     Router::new()
         .route(reload::SCRIPT, get(reload::script))
         .route(reload::EVENTS, get(reload::events))
         .fallback(file)
         .with_state(site)
+        .merge(run::routes(runner))
         .layer(middleware::from_fn(fresh))
         .layer(middleware::from_fn_with_state(port, guard::guard))
 }

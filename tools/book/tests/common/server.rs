@@ -21,6 +21,8 @@ pub struct Server {
     seen: VecDeque<String>,
     /// `127.0.0.1:PORT`
     pub address: String,
+    /// What it printed for its pages alone.
+    pub token: String,
     /// Where it keeps its temporary files: a server that is killed cannot clean up.
     pub temporary: TempDir,
 }
@@ -39,7 +41,13 @@ impl Server {
     /// Serves the book in a folder, on a free port.
     pub fn start(folder: &Path) -> Self {
         let temporary = tempfile::tempdir().expect("a temporary folder");
-        let mut child = book(folder)
+        let mut command = book(folder);
+        // Packages of two fixtures have one name, and would get into each other's way.
+        let whole = folder.canonicalize().expect("a folder");
+        if !Path::new(env!("CARGO_MANIFEST_DIR")).starts_with(whole) {
+            command.env("CARGO_TARGET_DIR", folder.join("target"));
+        }
+        let mut child = command
             .args(["--port", "0"])
             .env("TMPDIR", temporary.path())
             .env("TMP", temporary.path())
@@ -55,6 +63,7 @@ impl Server {
             lines,
             seen: VecDeque::new(),
             address: String::new(),
+            token: String::new(),
             temporary,
         };
         let line = server.line("serving at http://");
@@ -63,6 +72,12 @@ impl Server {
             .split('/')
             .next()
             .expect("an address")
+            .to_owned();
+        server.token = line
+            .split("/#token=")
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next())
+            .expect("a token in the address")
             .to_owned();
         server
     }
@@ -108,7 +123,8 @@ impl Server {
         Answer::parse(&String::from_utf8_lossy(&answer))
     }
 
-    fn connect(&self) -> TcpStream {
+    /// A connection to it, with a time limit on what is read.
+    pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(&self.address).expect("the server accepts");
         stream
             .set_read_timeout(Some(PATIENCE))
@@ -146,6 +162,12 @@ impl Server {
         let status = lines.next().expect("an answer").expect("an answer in time");
         assert_eq!(status, "HTTP/1.1 200 OK");
         OpenPage { lines }
+    }
+
+    /// Ends it with no chance to clean up.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.wait();
     }
 
     /// Presses Ctrl+C and waits for the end.
@@ -214,7 +236,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn parse(text: &str) -> Self {
+    /// Reads a whole answer.
+    pub fn parse(text: &str) -> Self {
         let (head, body) = text
             .split_once("\r\n\r\n")
             .unwrap_or_else(|| panic!("not an answer: {text:?}"));
