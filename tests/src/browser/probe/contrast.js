@@ -49,9 +49,8 @@
                 const after = shape.compareDocumentPosition(element) & Node.DOCUMENT_POSITION_FOLLOWING;
                 if (!after || shape.closest("defs, marker, clipPath, symbol")) continue;
                 const style = getComputedStyle(shape);
-                const area = shape.getBoundingClientRect();
-                const inside = area.left <= x && x <= area.right && area.top <= y && y <= area.bottom;
-                if (!inside || style.fill === "none" || style.fill.startsWith("url")) continue;
+                const point = new DOMPoint(x, y).matrixTransform(shape.getScreenCTM().inverse());
+                if (!shape.isPointInFill(point) || style.fill === "none" || style.fill.startsWith("url")) continue;
                 const [r, g, b, a] = colour(style.fill);
                 mixed = over([r, g, b, a * style.fillOpacity * style.opacity], mixed);
             }

@@ -3,7 +3,7 @@
     const shown = (element) => element.getClientRects().length > 0
         && element.checkVisibility({ visibilityProperty: true, opacityProperty: true });
     const complaints = [];
-    const acts = "button, input, select, textarea, nav, iframe, [role=slider], [role=button], [contenteditable=true]";
+    const acts = "button, input, select, textarea, nav a, iframe, [role=slider], [role=button], [contenteditable=true]";
     for (const element of document.querySelectorAll(acts)) {
         if (shown(element)) {
             const classes = [...element.classList].map((word) => `.${word}`).join("");
