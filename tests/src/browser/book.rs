@@ -17,8 +17,6 @@ use crate::servers::built;
 #[derive(Debug)]
 pub struct Book {
     child: Child,
-    /// What it says, so that it never writes into a pipe that nobody reads.
-    lines: mpsc::Receiver<String>,
     address: String,
     _temporary: TempDir,
 }
@@ -50,11 +48,10 @@ impl Book {
         }
         let mut book = Book {
             child,
-            lines: lines,
             address: String::new(),
             _temporary: temporary,
         };
-        book.address = book.announced()?;
+        book.address = announced(&lines)?;
         Ok(book)
     }
 
@@ -68,34 +65,35 @@ impl Book {
         let origin = self.address.split('#').next().unwrap_or_default();
         format!("{}/{file}", origin.trim_end_matches('/'))
     }
-
-    fn announced(&self) -> Result<String> {
-        let deadline = Instant::now() + PATIENCE;
-        let mut passed = Vec::new();
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.lines.recv_timeout(left) {
-                Ok(line) => match line.find("http://127.0.0.1:") {
-                    Some(at) => {
-                        let address = line[at..].split_whitespace().next();
-                        return Ok(address.unwrap_or_default().to_owned());
-                    }
-                    None => passed.push(line),
-                },
-                Err(_) => {
-                    return Err(format!(
-                        "`cargo book` does not say where it serves: {passed:#?}"
-                    ));
-                }
-            }
-        }
-    }
 }
 
 impl Drop for Book {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Waits until it says where it serves.
+fn announced(lines: &mpsc::Receiver<String>) -> Result<String> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut passed = Vec::new();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match lines.recv_timeout(left) {
+            Ok(line) => match line.find("http://127.0.0.1:") {
+                Some(at) => {
+                    let address = line[at..].split_whitespace().next();
+                    return Ok(address.unwrap_or_default().to_owned());
+                }
+                None => passed.push(line),
+            },
+            Err(_) => {
+                return Err(format!(
+                    "`cargo book` does not say where it serves: {passed:#?}"
+                ));
+            }
+        }
     }
 }
 

@@ -179,7 +179,16 @@ impl Page {
     ///
     /// When it does not become so; `what` says what was waited for.
     pub fn wait(&self, what: &str, expression: &str) -> Result {
-        let deadline = Instant::now() + PATIENCE;
+        self.wait_within(PATIENCE, what, expression)
+    }
+
+    /// Likewise, for what may take longer.
+    ///
+    /// # Errors
+    ///
+    /// When it does not become so in that time.
+    pub fn wait_within(&self, limit: Duration, what: &str, expression: &str) -> Result {
+        let deadline = Instant::now() + limit;
         let truth = format!("Boolean({expression})");
         loop {
             // While the tab goes from one page to another there is none to ask.
@@ -190,7 +199,7 @@ impl Page {
             if Instant::now() > deadline {
                 let why = now.err().unwrap_or_default();
                 return Err(format!(
-                    "{what}: not within {PATIENCE:?} (`{expression}`) {why}"
+                    "{what}: not within {limit:?} (`{expression}`) {why}"
                 ));
             }
             thread::sleep(Duration::from_millis(20));

@@ -3,12 +3,14 @@
 //! [`EACH_PAGE`] has the table of what holds on every page; each pair is a test, such as `ch02-scheduler::contrast`, and a new
 //! page is covered without a word here. Without Chromium nothing of this can be found out, and the run says so.
 
-use std::env;
-use std::path::Path;
-use std::process::ExitCode;
-use std::sync::{Arc, PoisonError, RwLock};
+mod run;
 
-use book_tests::browser::{Browser, Look, Page, Result, Site, find, probe};
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use book_tests::browser::{Book, Browser, Look, Page, Result, Site, find, probe};
 use book_tests::here;
 use libtest_mimic::{Arguments, Trial};
 
@@ -45,7 +47,12 @@ const EACH_PAGE: [(&str, Check); 8] = [
 ];
 
 /// What is tried once.
-const ONCE: [(&str, Check, &str); 2] = [
+const ONCE: [(&str, Check, &str); 3] = [
+    (
+        "without_a_server_buttons_explain",
+        run::without_a_server_buttons_explain,
+        "ch02-scheduler",
+    ),
     (
         "search_finds_and_goes_there",
         search_finds_and_goes_there,
@@ -61,9 +68,21 @@ const ONCE: [(&str, Check, &str); 2] = [
 /// What all tests share.
 struct World {
     site: Site,
+    /// Started when it is first asked for.
+    book: OnceLock<Result<Book>>,
     browser: Arc<Browser>,
     /// Who measures time is alone.
     quiet: RwLock<()>,
+    root: PathBuf,
+    /// Where pictures of what failed go.
+    pictures: PathBuf,
+}
+
+impl World {
+    fn book(&self) -> Result<&Book> {
+        let book = self.book.get_or_init(|| Book::start(&self.root));
+        book.as_ref().map_err(Clone::clone)
+    }
 }
 
 fn main() -> ExitCode {
@@ -93,40 +112,59 @@ fn trials(program: &Path) -> Result<Vec<Trial>> {
     let place = here!();
     let world = Arc::new(World {
         site: Site::start(&place.root)?,
+        book: OnceLock::new(),
         browser: Arc::new(Browser::start(program)?),
         quiet: RwLock::new(()),
+        root: place.root.clone(),
+        pictures: place.target.join("browser"),
     });
-    let pictures = place.target.join("browser");
     let mut all = Vec::new();
-    for page in world.site.pages()? {
+    for file in world.site.pages()? {
         // The whole book on one page is for paper.
-        let paper = page == "print";
+        let paper = file == "print";
         for (name, check) in EACH_PAGE {
             if !paper || ["is_quiet_and_stays_here", "can_be_printed"].contains(&name) {
-                all.push((format!("{page}::{name}"), check, page.clone()));
+                let (name, file) = (format!("{file}::{name}"), file.clone());
+                all.push(trial(&world, name, move |page, world| {
+                    check(page, &world.site, &file)
+                }));
             }
         }
     }
-    for (name, check, page) in ONCE {
-        all.push((name.to_owned(), check, page.to_owned()));
+    for (name, check, file) in ONCE {
+        all.push(trial(&world, name.to_owned(), move |page, world| {
+            check(page, &world.site, file)
+        }));
     }
-    let trials = all.into_iter().map(|(name, check, file)| {
-        let world = Arc::clone(&world);
-        let picture = pictures.join(format!("{}.png", name.replace("::", "-")));
-        Trial::test(name.clone(), move || {
-            let alone = name.ends_with(MEASURES);
-            let _alone = alone.then(|| world.quiet.write().unwrap_or_else(PoisonError::into_inner));
-            let _beside =
-                (!alone).then(|| world.quiet.read().unwrap_or_else(PoisonError::into_inner));
-            let page = world.browser.page()?;
-            check(&page, &world.site, &file).map_err(|wrong| match page.screenshot(&picture) {
-                Ok(()) => format!("{wrong}\n(it looks like this: {})", picture.display()),
-                Err(error) => format!("{wrong}\n(and there is no picture: {error})"),
-            })?;
-            Ok(())
-        })
-    });
-    Ok(trials.collect())
+    for (name, check) in run::TABLE {
+        all.push(trial(&world, name.to_owned(), move |page, world| {
+            check(page, world.book()?)
+        }));
+    }
+    Ok(all)
+}
+
+/// A test with a tab of its own, and a picture of it if it fails.
+fn trial(
+    world: &Arc<World>,
+    name: String,
+    check: impl FnOnce(&Page, &World) -> Result + Send + 'static,
+) -> Trial {
+    let world = Arc::clone(world);
+    let picture = format!("{}.png", name.replace("::", "-"));
+    let alone = name.ends_with(MEASURES);
+    Trial::test(name, move || {
+        let turn = &world.quiet;
+        let _alone = alone.then(|| turn.write().unwrap_or_else(PoisonError::into_inner));
+        let _beside = (!alone).then(|| turn.read().unwrap_or_else(PoisonError::into_inner));
+        let picture = world.pictures.join(picture);
+        let page = world.browser.page()?;
+        check(&page, &world).map_err(|wrong| match page.screenshot(&picture) {
+            Ok(()) => format!("{wrong}\n(it looks like this: {})", picture.display()),
+            Err(error) => format!("{wrong}\n(and there is no picture: {error})"),
+        })?;
+        Ok(())
+    })
 }
 
 /// Nothing, or all of what is wrong.
