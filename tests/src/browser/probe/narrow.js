@@ -5,8 +5,9 @@
     if (document.scrollingElement.scrollWidth > width) {
         complaints.push(`the page is ${document.scrollingElement.scrollWidth} wide in a window of ${width}`);
     }
+    // Within the text: what lies around it scrolls too, and then the page does.
     const scrolls = (element) => {
-        for (let at = element.parentElement; at && at !== document.body; at = at.parentElement) {
+        for (let at = element.parentElement; at && at.matches("main *"); at = at.parentElement) {
             if (/auto|scroll|hidden|clip/.test(getComputedStyle(at).overflowX)) return true;
         }
         return false;

@@ -17,7 +17,8 @@
         }
     }
     for (const folded of document.querySelectorAll("main details > :not(summary)")) {
-        if (!shown(folded)) complaints.push(`folded away on paper: ${folded.textContent.trim().slice(0, 60)}`);
+        // What is left out of paper by itself is not what the fold hides.
+        if (!shown(folded) && getComputedStyle(folded).display !== "none") complaints.push(`folded away on paper: ${folded.textContent.trim().slice(0, 60)}`);
     }
     return [...new Set(complaints)].slice(0, 10);
 })()
