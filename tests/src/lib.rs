@@ -4,6 +4,7 @@
 //! `console` blocks are typed into a shell. [`copied_out`] tests the chapters outside the workspace, [`lineage`]
 //! what each carries over from the one before. README.md of this folder says how to use all this on a page.
 
+pub mod browser;
 mod chapters;
 mod check;
 mod console;

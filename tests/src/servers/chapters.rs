@@ -48,7 +48,7 @@ pub fn all() -> Result<Vec<Chapter>> {
 impl Chapter {
     /// The server's program, up to date.
     pub fn server(&self) -> Result<PathBuf> {
-        self.server.get_or_init(|| build(&self.name)).clone()
+        self.server.get_or_init(|| built(&self.name)).clone()
     }
 }
 
@@ -61,7 +61,7 @@ fn root() -> &'static Path {
 
 /// Cargo tells a test where the programs of its own package are, but not those of others. So we ask
 /// Cargo to build them where this program was built, the same way, and to say where they are.
-fn build(name: &str) -> Result<PathBuf> {
+pub(crate) fn built(name: &str) -> Result<PathBuf> {
     let this = env::current_exe().map_err(|error| format!("where is this program: {error}"))?;
     // target/PROFILE/soak, or target/PROFILE/deps/servers-0123456789abcdef
     let folder = this.parent();
@@ -85,12 +85,12 @@ fn build(name: &str) -> Result<PathBuf> {
     let output = cargo.output().map_err(|error| format!("cargo: {error}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{name} has no server that can be built:\n{said}"));
+        return Err(format!("{name} has no program that can be built:\n{said}"));
     }
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .filter(|message| message["target"]["name"] == *name)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .ok_or_else(|| format!("{name}: cargo built its server and does not say where"))
+        .ok_or_else(|| format!("{name}: cargo built its program and does not say where"))
 }

@@ -8,6 +8,7 @@ mod client;
 mod program;
 mod usage;
 
+pub(crate) use chapters::built;
 pub use chapters::{Chapter, all as chapters};
 pub use client::{Address, Client, QUIET, sequence};
 pub use program::{Ended, PATIENCE, Program, Reader, Server};
