@@ -164,14 +164,20 @@ impl Stream {
     /// The first line of a kind, which must come.
     #[track_caller]
     pub fn until(&mut self, is: &str) -> Value {
+        self.one_of(&[is])
+    }
+
+    /// The first line of one of these kinds, which must come.
+    #[track_caller]
+    pub fn one_of(&mut self, kinds: &[&str]) -> Value {
         let mut passed = Vec::new();
         while let Some(value) = self.next() {
-            if value["is"] == is {
+            if kinds.iter().any(|is| value["is"] == *is) {
                 return value;
             }
             passed.push(value);
         }
-        panic!("no `{is}` among {passed:#?}");
+        panic!("none of {kinds:?} among {passed:#?}");
     }
 
     /// Reads output until it has this text.
