@@ -10,8 +10,8 @@ use std::time::Duration;
 use toml::{Table, Value};
 
 use crate::Place;
-use crate::chapters::{chapters, files_below};
 use crate::process::{End, as_in_a_readers_shell, finish, in_a_session};
+use book::{chapters, files_below};
 
 /// For one command of cargo, a first compilation on a slow machine included, and the wait for those of the other chapters: they
 /// share a folder, in which one compiles at a time.

@@ -5,7 +5,6 @@
 //! what each carries over from the one before. README.md of this folder says how to use all this on a page.
 
 pub mod browser;
-mod chapters;
 mod check;
 mod console;
 pub mod copied_out;
@@ -21,7 +20,7 @@ pub mod soak;
 mod suite;
 mod transcript;
 
-pub use chapters::chapters;
+pub use book::chapters;
 pub use check::{Check, checks, files};
 pub use place::Place;
 pub use suite::{Suite, expectation};

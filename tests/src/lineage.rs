@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::chapters::{chapters, files_below};
+use book::{Chapter, Source, chapters};
 
 /// Where the changes are announced.
 const TABLE: &str = "tests/lineage.toml";
@@ -22,61 +22,6 @@ struct Announced {
     new: Vec<String>,
     #[serde(default)]
     removed: Vec<String>,
-}
-
-/// What stands for the name of a chapter's library, in all of them.
-const LIBRARY: &str = "chNN_name";
-
-/// The text of a file, with a common name for the chapter.
-///
-/// Two are the same letter by letter. But names of libraries are not all as long, and the longer one breaks lines elsewhere: in a
-/// file that has the name in it, line breaks do not count, nor what rustfmt does with them.
-struct Text(String);
-
-impl PartialEq for Text {
-    fn eq(&self, other: &Text) -> bool {
-        let named = |text: &Text| text.0.contains(LIBRARY);
-        self.0 == other.0
-            || named(self) && named(other) && self.on_one_line() == other.on_one_line()
-    }
-}
-
-impl Text {
-    /// Without white space, and without the commas that rustfmt adds at the end of a list of several lines.
-    fn on_one_line(&self) -> String {
-        let mut text: String = self.0.split_whitespace().collect();
-        for closing in [")", "]", "}"] {
-            text = text.replace(&format!(",{closing}"), closing);
-        }
-        text
-    }
-}
-
-/// The files of a chapter with their text. Its README is its own affair: no chapter shares it.
-struct Chapter {
-    name: String,
-    files: BTreeMap<String, Text>,
-}
-
-impl Chapter {
-    fn read(root: &Path, name: &str) -> io::Result<Self> {
-        let folder = root.join("chapters").join(name);
-        let mut files = BTreeMap::new();
-        for path in files_below(&folder)? {
-            let bytes = fs::read(folder.join(&path))?;
-            let text = String::from_utf8_lossy(&bytes);
-            // A chapter's own name is the one thing that must differ.
-            let text = text
-                .replace(name, "chNN-name")
-                .replace(&name.replace('-', "_"), LIBRARY);
-            files.insert(path.to_string_lossy().replace('\\', "/"), Text(text));
-        }
-        files.remove("README.md");
-        Ok(Self {
-            name: name.to_owned(),
-            files,
-        })
-    }
 }
 
 /// What is not carried over although nobody says so, and what is announced and not true; empty when nothing is.
@@ -156,7 +101,7 @@ fn unannounced(before: &Chapter, after: &Chapter, announced: &Announced) -> Vec<
                 then("new", file)
             )),
             Some(earlier) if earlier != text && !announced.changed.contains(file) => {
-                let (line, was, is) = first_difference(&earlier.0, &text.0);
+                let (line, was, is) = first_difference(&earlier.neutral, &text.neutral);
                 faults.push(format!(
                     "{here}:{line}: is not as in chapters/{old}/{file}\n    there: {was}\n    here:  {is}\n  \
                      Carry the same text through both chapters; or, if the page tells the reader to change it, {}",
@@ -181,7 +126,7 @@ fn unannounced(before: &Chapter, after: &Chapter, announced: &Announced) -> Vec<
 fn untrue(before: &Chapter, after: &Chapter, announced: &Announced, table: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let mut check = |files: &[String],
-                     holds: &dyn Fn(Option<&Text>, Option<&Text>) -> bool,
+                     holds: &dyn Fn(Option<&Source>, Option<&Source>) -> bool,
                      what: &str| {
         for file in files {
             if !holds(before.files.get(file), after.files.get(file)) {
@@ -317,7 +262,7 @@ pub fn shared(root: &Path) -> io::Result<String> {
     let mut table = String::new();
     for file in files {
         table.push_str(&format!("{file:<32}"));
-        let mut before: Option<&Text> = None;
+        let mut before: Option<&Source> = None;
         for chapter in &read {
             let text = chapter.files.get(file);
             let number = chapter.name.split('-').next().unwrap_or_default();

@@ -7,8 +7,8 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::chapters::files_below;
 use crate::fence::Rust;
+use book::files_below;
 
 /// The files that a block of `page` shows parts of, if that is all it does and nothing more is asked for.
 pub(crate) fn of(page: &Path, lines: Vec<&str>, fence: &Rust) -> Option<Vec<PathBuf>> {

@@ -14,6 +14,7 @@
 
 mod blocks;
 mod build;
+mod chapter;
 mod check;
 mod config;
 mod directive;
@@ -30,6 +31,7 @@ mod summary;
 
 pub use blocks::{Block, blocks};
 pub use build::{build, looks_like_a_build};
+pub use chapter::{Chapter, Source, chapters, files_below};
 pub use check::check;
 pub use distance::distance;
 pub use part::with_anchor_replaced;
