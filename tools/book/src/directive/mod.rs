@@ -1,5 +1,6 @@
 //! The directives that this book has beside mdBook's: what a chapter changed, and what a run did.
 
+mod before;
 mod changes;
 mod diff;
 mod recording;
