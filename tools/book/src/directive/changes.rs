@@ -97,7 +97,7 @@ fn notes(rest: &str) -> Result<BTreeMap<&str, &str>, String> {
 
 fn list(old: &Chapter, source: &[Row<'_>], others: &[Row<'_>]) -> String {
     let mut html = format!(
-        "<table class=\"changes\">\n<thead><tr><th>file</th><th>lines</th><th>since chapter {}</th></tr></thead>\n<tbody>\n",
+        "<div class=\"table-wrapper\"><table class=\"changes\">\n<thead><tr><th>file</th><th>lines</th><th>since chapter {}</th></tr></thead>\n<tbody>\n",
         before::number(old)
     );
     let mut untouched = Vec::new();
@@ -113,7 +113,7 @@ fn list(old: &Chapter, source: &[Row<'_>], others: &[Row<'_>]) -> String {
             with_code(row.note.unwrap_or_default())
         );
     }
-    html += "</tbody>\n</table>\n";
+    html += "</tbody>\n</table></div>\n";
     folded(
         &mut html,
         "as before",

@@ -36,7 +36,7 @@ pub(super) fn html(place: &Place<'_>, rest: &str) -> Result<String, String> {
     };
     let mut html = format!(
         "<details class=\"diff\"{open}>\n<summary><code>{}</code> since chapter {number}, {}</summary>\n\
-         <div class=\"diff-lines\" role=\"group\" aria-label=\"what changed in {}\" tabindex=\"0\">\n",
+         <div class=\"diff-lines hljs\" role=\"group\" aria-label=\"what changed in {}\" tabindex=\"0\">\n",
         escaped(file),
         difference.count(),
         escaped(file)
@@ -140,10 +140,22 @@ impl<'a> Difference<'a> {
             lines.len(),
             self.item_after(lines.end)
         );
-        for n in lines {
-            same(html, language, n + 1, self.new[n]);
-        }
-        *html += "</details>\n";
+        // One block for all: line by line, files would outweigh their pages.
+        let text: Vec<String> = self.new[lines]
+            .iter()
+            .map(|line| {
+                if line.is_empty() {
+                    " ".into()
+                } else {
+                    escaped(line)
+                }
+            })
+            .collect();
+        let _ = writeln!(
+            html,
+            "<div><code class=\"language-{language}\">{}</code></div></details>",
+            text.join("\n")
+        );
     }
 
     /// The item that the lines after a fold belong to, as its first line says it.
