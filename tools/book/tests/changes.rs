@@ -12,7 +12,13 @@ fn with(page: &str) -> Fixture {
     let same = |name: &str| format!("//! ```\n//! {name}::go();\n//! ```\n");
     fixture.write("chapters/ch01-one/src/same.rs", &same("ch01_one"));
     fixture.write("chapters/ch02-two/src/same.rs", &same("ch02_two"));
-    let many: Vec<String> = (1..=40).map(|n| format!("    line({n});")).collect();
+    let many: Vec<String> = (1..=40)
+        .map(|n| match n {
+            // An empty line would end the HTML for Markdown, also where it is folded away.
+            10 => "    line(10);\n\n    // *ten*".into(),
+            _ => format!("    line({n});"),
+        })
+        .collect();
     let old = format!("fn all() {{\n{}\n}}\n", many.join("\n"));
     let new = old
         .replace("line(20);", "line(20) < \"&\";")
@@ -98,7 +104,7 @@ fn a_difference_shows_what_came_and_went() {
     assert!(
         page.contains(&row(
             "added",
-            "20\"><span class=\"diff-spoken\">added: </span><ins>"
+            "22\"><span class=\"diff-spoken\">added: </span><ins>"
         )),
         "{page}"
     );
@@ -110,17 +116,18 @@ fn a_difference_shows_what_came_and_went() {
     let fold = |n: usize, rest: &str| format!("<summary>{n} lines as before{rest}");
     assert!(
         page.contains(&fold(
-            11,
+            13,
             ", up to a part of <code>fn all()</code></summary>"
         )),
         "{page}"
     );
     assert!(page.contains(&fold(18, "")), "{page}");
+    assert!(page.contains("// *ten*"), "{page}");
     // Folded or not, every line is there, once.
     for n in (1..=40).filter(|n| *n != 20) {
         assert_eq!(page.matches(&format!("line({n});")).count(), 1, "line {n}");
     }
-    assert!(page.contains("data-n=\"19\""), "{page}");
+    assert!(page.contains("data-n=\"21\""), "{page}");
     assert!(!page.contains("data-n=\"10\""), "{page}");
 }
 

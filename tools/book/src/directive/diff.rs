@@ -140,15 +140,12 @@ impl<'a> Difference<'a> {
             lines.len(),
             self.item_after(lines.end)
         );
-        // One block for all: line by line, files would outweigh their pages.
+        // One block for all: line by line, files would outweigh their pages. For Markdown, a line without anything ends the HTML.
         let text: Vec<String> = self.new[lines]
             .iter()
-            .map(|line| {
-                if line.is_empty() {
-                    " ".into()
-                } else {
-                    escaped(line)
-                }
+            .map(|line| match line.trim() {
+                "" => "&#32;".into(),
+                _ => escaped(line),
             })
             .collect();
         let _ = writeln!(
