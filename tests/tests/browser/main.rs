@@ -3,6 +3,7 @@
 //! [`EACH_PAGE`] has the table of what holds on every page; each pair is a test, such as `ch02-scheduler::contrast`, and a new
 //! page is covered without a word here. Without Chromium nothing of this can be found out, and the run says so.
 
+mod figures;
 mod run;
 
 use std::env;
@@ -47,7 +48,22 @@ const EACH_PAGE: [(&str, Check); 8] = [
 ];
 
 /// What is tried once.
-const ONCE: [(&str, Check, &str); 3] = [
+const ONCE: [(&str, Check, &str); 6] = [
+    (
+        "figures::go_by_keyboard",
+        figures::go_by_keyboard,
+        "ch04-orphans",
+    ),
+    (
+        "figures::move_only_for_who_likes_it",
+        figures::move_only_for_who_likes_it,
+        "ch04-orphans",
+    ),
+    (
+        "figures::are_pictures_too",
+        figures::are_pictures_too,
+        "ch04-orphans",
+    ),
     (
         "without_a_server_buttons_explain",
         run::without_a_server_buttons_explain,
@@ -134,6 +150,17 @@ fn trials(program: &Path) -> Result<Vec<Trial>> {
     for (name, check, file) in ONCE {
         all.push(trial(&world, name.to_owned(), move |page, world| {
             check(page, &world.site, file)
+        }));
+    }
+    for (file, count) in figures::PAGES {
+        let name = |check: &str| format!("{file}::figures_{check}");
+        all.push(trial(
+            &world,
+            name("agree_in_every_step"),
+            move |page, world| figures::agree_in_every_step(page, &world.site, file, count),
+        ));
+        all.push(trial(&world, name("have_contrast"), move |page, world| {
+            figures::have_contrast(page, &world.site, file)
         }));
     }
     for (name, check) in run::TABLE {
