@@ -110,6 +110,8 @@ impl Scheduler {
             // The table is not borrowed while a finaliser runs: it may do anything.
             let newest = self.table().pop_record(key);
             let Some(record) = newest else { return };
+            let at = record.label().at;
+            self.note_owner(key, What::Finalised { at });
             if let Err(failure) = record.end() {
                 self.finaliser_failed(key, failure);
             }

@@ -3,6 +3,7 @@
 use crate::cx::Cx;
 use crate::domain::Message;
 use crate::failure::Result;
+use crate::record::What;
 use crate::resource::{Finalise, Label, Resource};
 use crate::scheduler::Scheduler;
 use crate::table::{Key, Parent};
@@ -95,7 +96,10 @@ impl<'c, T: 'static> Owned<'c, T> {
     // ANCHOR: disown
     /// Ends the ownership, and gives the plain value. The finaliser will not run.
     pub fn disown(self) -> T {
-        self.take().disown().1
+        let (cx, label, value) = self.part();
+        let at = label.at;
+        cx.scheduler.recorder.note(cx.id(), What::Disowned { at });
+        value
     }
     // ANCHOR_END: disown
 
@@ -115,7 +119,10 @@ impl<'c, T: 'static> Owned<'c, T> {
     ///
     /// Those of the finaliser; a panic in it is one, too.
     pub async fn release(self) -> Result<()> {
-        self.take().finalise()
+        let (cx, mut resource) = (self.cx, self.take());
+        let at = resource.label().at;
+        cx.scheduler.recorder.note(cx.id(), What::Finalised { at });
+        resource.finalise()
     }
     // ANCHOR_END: release
 
@@ -228,6 +235,8 @@ impl Scheduler {
 
     /// Makes `key` the owner of `resource`, of which there is no proof. Returns the number of the record.
     pub(crate) fn keep<T: 'static>(&self, key: Key, resource: Box<Resource<T>>) -> u64 {
+        let at = resource.label().at;
+        self.note_owner(key, What::Owned { at });
         let number = self.next_record.get();
         self.next_record.set(number + 1);
         // Whoever is to own something is there, but on a domain that is dying; there it is finalised.
@@ -235,6 +244,14 @@ impl Scheduler {
             records.keep(number, resource);
         }
         number
+    }
+
+    /// Notes what has become of a resource of `key`.
+    pub(crate) fn note_owner(&self, key: Key, what: What) {
+        let id = self.table().id(key);
+        if let Some(id) = id {
+            self.recorder.note(id, what);
+        }
     }
 
     pub(crate) fn owned(&self, cx: &Cx) -> Vec<ResourceInfo> {

@@ -71,6 +71,21 @@ pub enum What {
         /// Whether it returned `Ok`.
         well: bool,
     },
+    /// It became the owner of a resource. What is given to a child is its own before it is spawned.
+    Owned {
+        /// The line that made it a resource.
+        at: &'static Location<'static>,
+    },
+    /// It gave up a resource, which is nobody's now.
+    Disowned {
+        /// The line that made it a resource.
+        at: &'static Location<'static>,
+    },
+    /// The finaliser of something it owned was called.
+    Finalised {
+        /// The line that made it a resource.
+        at: &'static Location<'static>,
+    },
 }
 
 /// One step of a run.
@@ -100,6 +115,9 @@ impl fmt::Display for Event {
             What::Cancelled => f.write_str("cancelled"),
             What::Ended { well: true } => f.write_str("ended"),
             What::Ended { well: false } => f.write_str("ended badly"),
+            What::Owned { at } => write!(f, "owns what line {} made", at.line()),
+            What::Disowned { at } => write!(f, "disowned what line {} made", at.line()),
+            What::Finalised { at } => write!(f, "finalised what line {} made", at.line()),
         }
     }
 }

@@ -146,7 +146,7 @@ pub(crate) enum Record {
 // ANCHOR_END: records
 
 impl Record {
-    fn label(&self) -> &Label {
+    pub(crate) fn label(&self) -> &Label {
         match self {
             Record::Held(label, _) => label,
             Record::Kept(resource) => resource.label(),

@@ -887,6 +887,11 @@ impl Table {
         }
     }
 
+    /// The task of `key`, which may be a scope in it.
+    pub(crate) fn id(&mut self, key: Key) -> Option<TaskId> {
+        Some(self.slot(key)?.id)
+    }
+
     // ANCHOR: records
     /// What `key`, a task or a scope, owns.
     pub(crate) fn records(&mut self, key: Key) -> Option<&mut Records> {

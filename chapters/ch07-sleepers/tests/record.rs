@@ -7,7 +7,7 @@
 mod common;
 mod family;
 
-use ch07_sleepers::{Cx, Recording, Result, Runtime, TaskId, What, run, yield_now};
+use ch07_sleepers::{Cx, Failure, Recording, Result, Runtime, TaskId, What, run, yield_now};
 use common::bounded;
 use family::{OnDrop, assert_panicked, endless};
 use std::future::pending;
@@ -222,5 +222,55 @@ fn combinators_say_what_they_wait_for() {
                 format!("main     suspended, waits for the end of {expected} several tasks");
             assert!(steps.contains(&expected), "{expected} in {steps:#?}");
         }
+    });
+}
+
+#[test]
+fn each_owner_of_a_resource_is_noted() {
+    bounded(|| {
+        let recording = Recording::new();
+        let runtime = Runtime::builder().record(&recording).build();
+        let first = line!() + 2;
+        let outcome = runtime.run(async |cx| {
+            let kept = cx.own("kept", 'k', |_| Ok(()));
+            let freed = cx.own("freed", 'f', |_| Ok(()));
+            let given = cx.give((kept, freed));
+            let child = given.spawn(async |_, (kept, freed)| {
+                freed.disown();
+                kept.transfer();
+                pending::<Result<()>>().await
+            });
+            let lost = cx.own("lost", 'l', |_| Ok(()));
+            yield_now().await;
+            child.cancel().await?;
+            let kept = cx.receive::<char>().expect("the child gave it back");
+            drop(lost);
+            kept.release().await?;
+            Result::<()>::Err(Failure::msg("and one is left"))
+        });
+        outcome.expect_err("it says so");
+        let (kept, freed, lost) = (first, first + 1, first + 8);
+        let mut seen = Vec::new();
+        for event in recording.events() {
+            let (what, at) = match event.what {
+                What::Owned { at } => ("owned", at),
+                What::Disowned { at } => ("disowned", at),
+                What::Finalised { at } => ("finalised", at),
+                _ => continue,
+            };
+            seen.push((event.task.0, what, at.line()));
+        }
+        let expected = [
+            (0, "owned", kept),
+            (0, "owned", freed),
+            (1, "owned", kept),
+            (1, "owned", freed),
+            (0, "owned", lost),
+            (1, "disowned", freed),
+            (0, "owned", kept),
+            (0, "finalised", kept),
+            (0, "finalised", lost),
+        ];
+        assert_eq!(seen, expected, "{recording}");
     });
 }

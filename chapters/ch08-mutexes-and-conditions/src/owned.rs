@@ -3,6 +3,7 @@
 use crate::cx::Cx;
 use crate::domain::Message;
 use crate::failure::Result;
+use crate::record::What;
 use crate::resource::{Closing, Finalise, Finalised, Label, Record, Resource};
 use crate::scheduler::Scheduler;
 use crate::table::{Key, Parent};
@@ -97,7 +98,10 @@ impl<'c, T: 'static> Owned<'c, T> {
     // ANCHOR: disown
     /// Ends the ownership, and gives the plain value. The finaliser will not run.
     pub fn disown(self) -> T {
-        self.take().disown().1
+        let (cx, label, value) = self.part();
+        let at = label.at;
+        cx.scheduler.recorder.note(cx.id(), What::Disowned { at });
+        value
     }
     // ANCHOR_END: disown
 
@@ -123,6 +127,8 @@ impl<'c, T: 'static> Owned<'c, T> {
         let Some(mut resource) = this.resource.take() else {
             unreachable!("the proof goes with the ownership")
         };
+        let at = resource.label().at;
+        cx.scheduler.recorder.note(cx.id(), What::Finalised { at });
         // While it waits, the record stays: so it is known even if this is forgotten.
         match resource.finalise() {
             Finalised::Done(result) => {
@@ -290,6 +296,8 @@ impl Scheduler {
 
     /// Makes `key` the owner of `resource`, of which there is no proof. Returns the number of the record.
     pub(crate) fn keep<T: 'static>(&self, key: Key, resource: Box<Resource<T>>) -> u64 {
+        let at = resource.label().at;
+        self.note_owner(key, What::Owned { at });
         self.record(key, Record::Kept(resource))
     }
 
@@ -301,6 +309,14 @@ impl Scheduler {
             records.keep(number, record);
         }
         number
+    }
+
+    /// Notes what has become of a resource of `key`.
+    pub(crate) fn note_owner(&self, key: Key, what: What) {
+        let id = self.table().id(key);
+        if let Some(id) = id {
+            self.recorder.note(id, what);
+        }
     }
 
     pub(crate) fn owned(&self, cx: &Cx) -> Vec<ResourceInfo> {

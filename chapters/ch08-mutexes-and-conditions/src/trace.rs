@@ -272,6 +272,8 @@ impl Tracer {
                     *end = args;
                 }
             }
+            // What it owns is no part of when it ran.
+            What::Owned { .. } | What::Disowned { .. } | What::Finalised { .. } => {}
         }
     }
     // ANCHOR_END: note

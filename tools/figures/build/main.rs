@@ -9,7 +9,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The programs of the figures: the chapter, and the example's name.
-const PROGRAMS: &[(&str, &str)] = &[("ch04-orphans", "cancel_tree")];
+const PROGRAMS: &[(&str, &str)] = &[
+    ("ch02-scheduler", "rounds"),
+    ("ch02-scheduler", "turns"),
+    ("ch03-system-events", "a_wait"),
+    ("ch04-orphans", "cancel_tree"),
+    ("ch04-orphans", "left_behind"),
+    ("ch05-parallelism", "supper"),
+    ("ch06-ownership", "hand_over"),
+    ("ch07-sleepers", "cut_short"),
+    ("ch08-mutexes-and-conditions", "in_line"),
+    ("ch08-mutexes-and-conditions", "last_orders"),
+];
 
 fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -28,6 +28,16 @@ pub(crate) enum What {
     Ended {
         well: bool,
     },
+    // `line` made the resource.
+    Owned {
+        line: usize,
+    },
+    Disowned {
+        line: usize,
+    },
+    Finalised {
+        line: usize,
+    },
 }
 
 impl What {
@@ -39,6 +49,9 @@ impl What {
             What::Woken { .. } => "woken",
             What::Cancelled => "cancelled",
             What::Ended { .. } => "ended",
+            What::Owned { .. } => "owned",
+            What::Disowned { .. } => "disowned",
+            What::Finalised { .. } => "finalised",
         }
     }
 }

@@ -38,6 +38,8 @@ pub struct Figure {
     title: &'static str,
     /// The tasks' names, in the order in which they are spawned.
     tasks: &'static [&'static str],
+    /// The names of what they own, in the order in which it is made.
+    resources: &'static [&'static str],
     /// Who wakes a task if no task does, as a sentence begins.
     outside: &'static str,
     /// Whether the tasks stand in a list that is gone through again and again, and nobody is woken.
@@ -64,7 +66,7 @@ struct Head<'a> {
     still: usize,
     code: Code,
     domains: Vec<String>,
-    tasks: Vec<Task<'a>>,
+    tasks: Vec<Task>,
 }
 
 /// The part of the program that is shown: the lines of its anchor `figure`.
@@ -76,9 +78,9 @@ struct Code {
 }
 
 #[derive(Serialize)]
-struct Task<'a> {
+struct Task {
     id: String,
-    name: &'a str,
+    name: &'static str,
     parent: Option<String>,
     domain: usize,
     line: Option<usize>,
@@ -95,13 +97,14 @@ pub fn path(figure: &Figure) -> PathBuf {
 /// # Errors
 ///
 /// If the example cannot be read or has no anchor `figure`, and if the events are not what a runtime with run queues does.
-pub fn record(figure: &Figure, former: Option<&str>) -> Result<String> {
+pub fn record(figure: &'static Figure, former: Option<&str>) -> Result<String> {
     let Run { events, marks } = (figure.run)();
     let order = former.and_then(order_of).unwrap_or_default();
-    let events = line::with_lines(events, &marks);
-    let events = in_order(events, order);
     let code = shown(figure)?;
-    let (tasks, steps) = replay::replay(figure, events, &code)
+    let shown = code.from..code.from + code.lines.len();
+    let events = line::with_lines(events, &marks, shown);
+    let events = in_order(events, order);
+    let (tasks, steps) = replay::replay(figure, events)
         .with_context(|| format!("the recording of {} makes no sense", figure.name))?;
     ensure!(
         figure.still < steps.len(),

@@ -4,19 +4,29 @@
 
 use crate::event::{Event, What};
 use crate::mark::{Kind, Mark};
+use std::ops::Range;
 
-/// `events`, each with its line.
-pub(crate) fn with_lines(mut events: Vec<Event>, marks: &[Mark]) -> Vec<Event> {
+/// `events`, each with its line, if that is one of `shown`.
+pub(crate) fn with_lines(
+    mut events: Vec<Event>,
+    marks: &[Mark],
+    shown: Range<usize>,
+) -> Vec<Event> {
     let domains = events.iter().map(|event| event.domain + 1).max();
     for domain in 0..domains.unwrap_or(0) {
-        let marks: Vec<&Mark> = marks.iter().filter(|mark| mark.domain == domain).collect();
+        let seen = |mark: &&Mark| mark.domain == domain && shown.contains(&mark.line);
+        let marks: Vec<&Mark> = marks.iter().filter(seen).collect();
         let own = events.iter_mut().filter(|event| event.domain == domain);
-        lines_of_domain(own, &marks);
+        lines_of_domain(own, &marks, &shown);
     }
     events
 }
 
-fn lines_of_domain<'a>(events: impl Iterator<Item = &'a mut Event>, marks: &[&Mark]) {
+fn lines_of_domain<'a>(
+    events: impl Iterator<Item = &'a mut Event>,
+    marks: &[&Mark],
+    shown: &Range<usize>,
+) {
     // The task whose turn it is, and how many events there were when the turn began.
     let mut turn: Option<(u64, usize)> = None;
     for (index, event) in events.enumerate() {
@@ -27,7 +37,7 @@ fn lines_of_domain<'a>(events: impl Iterator<Item = &'a mut Event>, marks: &[&Ma
         };
         let is_turn_of = |task| turn.is_some_and(|(running, _)| running == task);
         event.line = match event.what {
-            What::Spawned { line, .. } => Some(line),
+            What::Spawned { line, .. } => Some(line).filter(|line| shown.contains(line)),
             What::Polled => {
                 turn = Some((event.task, index));
                 goes_on_at(marks, index + 1)

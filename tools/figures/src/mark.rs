@@ -47,15 +47,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Runs `program` on this thread, which is dom0, and gives the marks it has come by.
-pub(crate) fn watch<T>(count: Count, program: impl FnOnce() -> T) -> (T, Vec<Mark>) {
+pub(crate) fn watch(count: Count, program: impl FnOnce()) -> Vec<Mark> {
     let _turn = lock(&TURN);
     let marks = Vec::new();
     *lock(&WATCHED) = Some(Watched { count, marks });
     WATCHER.set(true);
-    let result = program();
+    program();
     WATCHER.set(false);
     let watched = lock(&WATCHED).take();
-    (result, watched.map_or(Vec::new(), |watched| watched.marks))
+    watched.map_or(Vec::new(), |watched| watched.marks)
 }
 
 /// The domain of this thread, if it has one.

@@ -5,10 +5,10 @@
 
 use crate::event::{Event, What};
 use crate::words::Words;
-use crate::{Code, Figure, Task};
+use crate::{Figure, Task};
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// One step, with all that its picture needs.
 #[derive(Serialize)]
@@ -46,7 +46,7 @@ struct Known {
     name: &'static str,
     parent: Option<usize>,
     domain: usize,
-    line: usize,
+    line: Option<usize>,
     state: State,
     on: String,
     polled: bool,
@@ -56,42 +56,60 @@ struct Known {
     returned: bool,
     /// Its parent waits for it.
     there: bool,
-    owns: Vec<String>,
 }
 
-struct World<'a> {
-    figure: &'a Figure,
+/// A resource.
+struct Thing {
+    name: &'static str,
+    /// The line that made it.
+    line: usize,
+    owner: Option<u64>,
+}
+
+struct World {
+    figure: &'static Figure,
+    /// A task on one domain may be spoken of on another before it is spawned.
+    names: HashMap<u64, &'static str>,
     tasks: Vec<Known>,
+    things: Vec<Thing>,
     queues: Vec<VecDeque<usize>>,
 }
 
 /// The tasks and the steps of `events`.
-pub(crate) fn replay<'a>(
-    figure: &'a Figure,
+pub(crate) fn replay(
+    figure: &'static Figure,
     events: Vec<Event>,
-    code: &Code,
-) -> Result<(Vec<Task<'a>>, Vec<Step>)> {
+) -> Result<(Vec<Task>, Vec<Step>)> {
     let domains = events.iter().map(|event| event.domain + 1).max();
+    let spawned = |event: &&Event| matches!(event.what, What::Spawned { .. });
+    let spawned: Vec<u64> = events
+        .iter()
+        .filter(spawned)
+        .map(|event| event.task)
+        .collect();
+    ensure!(
+        spawned.len() == figure.tasks.len(),
+        "there are {} tasks, and names for {}",
+        spawned.len(),
+        figure.tasks.len()
+    );
     let mut world = World {
         figure,
+        names: spawned
+            .into_iter()
+            .zip(figure.tasks.iter().copied())
+            .collect(),
         tasks: Vec::new(),
+        things: Vec::new(),
         queues: vec![VecDeque::new(); domains.unwrap_or(0)],
     };
-    let shown = code.from..code.from + code.lines.len();
     let mut steps = Vec::new();
     for (index, event) in events.iter().enumerate() {
         let words = world
             .step(event)
             .with_context(|| format!("event {index}, {event:?}"))?;
-        let line = event.line.filter(|line| shown.contains(line));
-        steps.push(world.picture(event, line, words)?);
+        steps.push(world.picture(event, words));
     }
-    ensure!(
-        world.tasks.len() == figure.tasks.len(),
-        "there are {} tasks, and names for {}",
-        world.tasks.len(),
-        figure.tasks.len()
-    );
     let mut tasks = Vec::new();
     for known in &world.tasks {
         tasks.push(Task {
@@ -99,7 +117,7 @@ pub(crate) fn replay<'a>(
             name: known.name,
             parent: known.parent.map(|parent| file_id(world.tasks[parent].id)),
             domain: known.domain,
-            line: Some(known.line).filter(|line| shown.contains(line)),
+            line: known.line,
         });
     }
     Ok((tasks, steps))
@@ -112,7 +130,19 @@ fn file_id(task: u64) -> String {
     }
 }
 
-impl World<'_> {
+impl World {
+    fn words(&self) -> Words {
+        Words {
+            figure: self.figure,
+            several: self.queues.len() > 1,
+        }
+    }
+
+    fn name(&self, id: u64) -> Result<&'static str> {
+        let name = self.names.get(&id).copied();
+        name.with_context(|| format!("nobody spawns task {id}"))
+    }
+
     fn find(&self, id: u64) -> Result<usize> {
         let found = self.tasks.iter().position(|task| task.id == id);
         found.with_context(|| format!("nobody has spawned task {id}"))
@@ -120,17 +150,17 @@ impl World<'_> {
 
     /// Does what `event` does, and says so.
     fn step(&mut self, event: &Event) -> Result<String> {
-        if let What::Spawned { by, line } = event.what {
-            return self.spawned(event, by, line);
+        if let What::Spawned { by, .. } = event.what {
+            return self.spawned(event, by);
+        }
+        if let What::Owned { line } = event.what {
+            return self.owned(event, line);
         }
         let task = self.find(event.task)?;
         let name = self.tasks[task].name;
-        let words = Words {
-            figure: self.figure,
-            several: self.queues.len() > 1,
-        };
+        let words = self.words();
         Ok(match event.what {
-            What::Spawned { .. } => unreachable!("it was handled above"),
+            What::Spawned { .. } | What::Owned { .. } => unreachable!("they were handled above"),
             What::Polled => {
                 ensure!(self.running(event.domain).is_none(), "another task runs");
                 self.take_from_queue(task)?;
@@ -140,8 +170,8 @@ impl World<'_> {
             }
             What::Suspended { what, task: other } => {
                 self.must_run(task)?;
-                let other = other.map(|other| self.find(other)).transpose()?;
-                let on = words.wait(what, other.map(|other| self.tasks[other].name));
+                let other = other.map(|other| self.name(other)).transpose()?;
+                let on = words.wait(what, other);
                 if self.figure.rounds {
                     self.queue(task);
                 }
@@ -178,12 +208,20 @@ impl World<'_> {
                 if childless {
                     self.queue(task);
                 }
-                words.cancelled(name, childless)
+                let parent = self.tasks[task].parent;
+                let called = parent.is_some_and(|parent| self.tasks[parent].domain != event.domain);
+                let interrupted = called && self.running(event.domain).is_none();
+                words.cancelled(name, childless, interrupted.then_some(event.domain))
+            }
+            What::Disowned { line } => words.disowned(name, self.given_up(event.task, line)?),
+            What::Finalised { line } => {
+                let runs = self.tasks[task].state == State::Running;
+                words.finalised(name, self.given_up(event.task, line)?, runs)
             }
             What::Ended { well } => {
                 if self.running(event.domain) == Some(task) {
                     self.returned(task, well);
-                    words.returned(name, well, self.has_children(task))
+                    words.returned(name, well, &self.forgotten(task))
                 } else {
                     ensure!(!well, "it ends well, and does not run");
                     self.take_from_queue(task)?;
@@ -195,16 +233,15 @@ impl World<'_> {
         })
     }
 
-    fn spawned(&mut self, event: &Event, by: Option<u64>, line: usize) -> Result<String> {
+    fn spawned(&mut self, event: &Event, by: Option<u64>) -> Result<String> {
         let parent = by.map(|by| self.find(by)).transpose()?;
-        let name = self.figure.tasks.get(self.tasks.len());
-        let name = name.context("there is no name for it")?;
+        let name = self.name(event.task)?;
         self.tasks.push(Known {
             id: event.task,
             name,
             parent,
             domain: event.domain,
-            line,
+            line: event.line,
             state: State::Ready,
             on: String::new(),
             polled: false,
@@ -212,17 +249,44 @@ impl World<'_> {
             cancelled: false,
             returned: false,
             there: true,
-            owns: Vec::new(),
         });
         self.queue(self.tasks.len() - 1);
-        let words = Words {
-            figure: self.figure,
-            several: self.queues.len() > 1,
-        };
+        let words = self.words();
         let parent = parent.map(|parent| &self.tasks[parent]);
         let elsewhere = parent.is_some_and(|parent| parent.domain != event.domain);
         let parent = parent.map(|parent| parent.name);
         Ok(words.spawned(name, parent, event.domain, elsewhere))
+    }
+
+    /// The task may not be spawned yet.
+    fn owned(&mut self, event: &Event, line: usize) -> Result<String> {
+        let name = self.name(event.task)?;
+        let spawned = self.find(event.task).is_ok();
+        let known = self.things.iter_mut().find(|thing| thing.line == line);
+        let Some(thing) = known else {
+            let thing = self.figure.resources.get(self.things.len()).copied();
+            let thing = thing.context("there is no name for what it owns")?;
+            self.things.push(Thing {
+                name: thing,
+                line,
+                owner: Some(event.task),
+            });
+            return Ok(self.words().owned(name, thing));
+        };
+        let former = thing.owner.replace(event.task);
+        let thing = thing.name;
+        let former = former.context("it was nobody's")?;
+        let former = self.name(former)?;
+        Ok(self.words().given(former, thing, name, spawned))
+    }
+
+    /// Takes it from its owner. Returns its name.
+    fn given_up(&mut self, task: u64, line: usize) -> Result<&'static str> {
+        let owned = |thing: &&mut Thing| thing.line == line && thing.owner == Some(task);
+        let thing = self.things.iter_mut().find(owned);
+        let thing = thing.context("it does not own that")?;
+        thing.owner = None;
+        Ok(thing.name)
     }
 
     fn running(&self, domain: usize) -> Option<usize> {
@@ -272,6 +336,13 @@ impl World<'_> {
         tasks.any(|task| task.parent == Some(parent) && task.there)
     }
 
+    /// The names of the children that nobody awaits or cancels any more once `parent` has returned.
+    fn forgotten(&self, parent: usize) -> Vec<&'static str> {
+        let children = self.tasks.iter().filter(|task| task.parent == Some(parent));
+        let forgotten = children.filter(|task| task.there && !task.cancelled);
+        forgotten.map(|task| task.name).collect()
+    }
+
     /// The code of a running task has come to its end.
     fn returned(&mut self, task: usize, well: bool) {
         let childless = !self.has_children(task);
@@ -301,13 +372,13 @@ impl World<'_> {
         }
     }
 
-    fn picture(&self, event: &Event, line: Option<usize>, words: String) -> Result<Step> {
+    fn picture(&self, event: &Event, words: String) -> Step {
         let named = |task: &usize| file_id(self.tasks[*task].id);
         let mut step = Step {
             domain: event.domain,
             task: file_id(event.task),
             what: event.what.name(),
-            line,
+            line: event.line,
             words,
             tasks: BTreeMap::new(),
             on: BTreeMap::new(),
@@ -323,10 +394,15 @@ impl World<'_> {
             if known.state == State::Suspended && !known.on.is_empty() {
                 step.on.insert(id.clone(), known.on.clone());
             }
-            if !known.owns.is_empty() {
-                step.owns.insert(id, known.owns.clone());
+            let own = self
+                .things
+                .iter()
+                .filter(|thing| thing.owner == Some(known.id));
+            let own: Vec<String> = own.map(|thing| thing.name.to_owned()).collect();
+            if !own.is_empty() {
+                step.owns.insert(id, own);
             }
         }
-        Ok(step)
+        step
     }
 }

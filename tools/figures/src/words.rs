@@ -3,13 +3,14 @@
 use crate::Figure;
 
 /// How a figure says it.
-pub(crate) struct Words<'a> {
-    pub(crate) figure: &'a Figure,
+#[derive(Clone, Copy)]
+pub(crate) struct Words {
+    pub(crate) figure: &'static Figure,
     /// Whether there is more than one domain.
     pub(crate) several: bool,
 }
 
-impl Words<'_> {
+impl Words {
     /// The place where those stand that are to be polled.
     fn queue(&self, domain: usize) -> String {
         match (self.figure.rounds, self.several) {
@@ -94,20 +95,58 @@ impl Words<'_> {
         }
     }
 
-    pub(crate) fn cancelled(&self, name: &str, childless: bool) -> String {
-        if childless {
-            format!("{name} is cancelled, and has no children: its next turn is its last.")
+    pub(crate) fn cancelled(
+        &self,
+        name: &str,
+        childless: bool,
+        interrupted: Option<usize>,
+    ) -> String {
+        let rest = if childless {
+            "and has no children: its next turn is its last."
         } else {
-            format!("{name} is cancelled: it is not polled again, and its children come next.")
+            "and is not polled again. Its children come next."
+        };
+        match interrupted {
+            Some(domain) => {
+                format!("dom{domain} sleeps, and is interrupted: {name} is cancelled, {rest}")
+            }
+            None => format!("{name} is cancelled, {rest}"),
         }
     }
 
-    pub(crate) fn returned(&self, name: &str, well: bool, children: bool) -> String {
-        match (well, children) {
-            (true, false) => format!("{name} returns, and ends well."),
-            (true, true) => format!("{name} returns, and still has children."),
-            (false, false) => format!("{name} ends badly."),
-            (false, true) => format!("{name} ends badly, and still has children."),
+    pub(crate) fn owned(&self, name: &str, thing: &str) -> String {
+        format!("{name} is the owner of {thing}.")
+    }
+
+    pub(crate) fn given(&self, from: &str, thing: &str, to: &str, spawned: bool) -> String {
+        let when = if spawned {
+            ""
+        } else {
+            ", which owns it even before it is spawned"
+        };
+        format!("{from} gives {thing} to {to}{when}.")
+    }
+
+    pub(crate) fn disowned(&self, name: &str, thing: &str) -> String {
+        format!("{name} disowns {thing}, which nobody owns now.")
+    }
+
+    pub(crate) fn finalised(&self, name: &str, thing: &str, runs: bool) -> String {
+        if runs {
+            format!("{name} releases {thing}, and its finaliser runs.")
+        } else {
+            format!("At the end of {name}, the finaliser of {thing} runs.")
+        }
+    }
+
+    pub(crate) fn returned(&self, name: &str, well: bool, forgotten: &[&str]) -> String {
+        match (well, forgotten) {
+            (true, []) => format!("{name} returns, and ends well."),
+            (true, some) => format!(
+                "{name} returns, and has forgotten {}: that breaks a rule, and the run has failed.",
+                some.join(" and ")
+            ),
+            (false, _) => format!("{name} ends badly."),
         }
     }
 
