@@ -6,10 +6,11 @@ use std::sync::Arc;
 // ANCHOR: figure
 type Till = Mutex<Vec<&'static str>>;
 
-async fn pay(till: &Till, name: &'static str) {
+async fn pay(till: &Till, name: &'static str) -> Result<()> {
     let mut paid = till.lock().await;
     yield_now().await;
     paid.push(name);
+    Ok(())
 }
 
 pub(crate) fn program(recording: &Recording) -> Result<Vec<&'static str>> {
@@ -18,14 +19,13 @@ pub(crate) fn program(recording: &Recording) -> Result<Vec<&'static str>> {
         let till = Arc::new(Till::default());
         let shared = till.clone();
         let ada = cx.spawn(async move |_| {
-            pay(&shared, "Ada").await;
-            pay(&shared, "Ada").await;
-            Ok(())
+            pay(&shared, "Ada").await?;
+            pay(&shared, "Ada").await
         });
         let shared = till.clone();
-        let ben = cx.spawn(async move |_| Ok(pay(&shared, "Ben").await));
+        let ben = cx.spawn(async move |_| pay(&shared, "Ben").await);
         let shared = till.clone();
-        let cleo = cx.spawn(async move |_| Ok(pay(&shared, "Cleo").await));
+        let cleo = cx.spawn(async move |_| pay(&shared, "Cleo").await);
         ada.await?;
         ben.await?;
         cleo.await?;

@@ -6,7 +6,15 @@ use serde_json::json;
 use super::{THEMES, none, open};
 
 /// The pages with figures, and how many each has at least.
-pub(super) const PAGES: [(&str, usize); 1] = [("ch04-orphans", 1)];
+pub(super) const PAGES: [(&str, usize); 7] = [
+    ("ch02-scheduler", 2),
+    ("ch03-system-events", 1),
+    ("ch04-orphans", 2),
+    ("ch05-parallelism", 1),
+    ("ch06-ownership", 1),
+    ("ch07-sleepers", 1),
+    ("ch08-mutexes-and-conditions", 2),
+];
 
 /// Goes through all steps of all figures of a page, and looks whether the parts of each picture agree.
 const AGREE: &str = r"(() => {
