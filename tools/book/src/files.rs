@@ -87,12 +87,8 @@ pub(crate) fn write(root: &Path, site: &Path, book: &Book) -> Result<()> {
 fn numbered(text: &str, language: &str) -> String {
     let mut html = format!("<pre class=\"whole-file\"><code class=\"language-{language}\">");
     for (index, line) in escaped(text).lines().enumerate() {
-        let n = index + 1;
-        // Neither the keyboard nor a voice is to stop at every number.
-        let _ = writeln!(
-            html,
-            "<a id=\"L{n}\" href=\"#L{n}\" tabindex=\"-1\" aria-hidden=\"true\"></a>{line}"
-        );
+        // No link to itself: the keyboard and a voice would stop at each, and the longest file would weigh too much.
+        let _ = writeln!(html, "<a id=\"L{}\"></a>{line}", index + 1);
     }
     html + "</code></pre>\n"
 }
