@@ -48,7 +48,7 @@ const EACH_PAGE: [(&str, Check); 8] = [
 ];
 
 /// What is tried once.
-const ONCE: [(&str, Check, &str); 3] = [
+const ONCE: [(&str, Check, &str); 4] = [
     (
         "without_a_server_buttons_explain",
         run::without_a_server_buttons_explain,
@@ -63,6 +63,11 @@ const ONCE: [(&str, Check, &str); 3] = [
         "without_scripts_all_is_there",
         without_scripts_all_is_there,
         "ch02-scheduler",
+    ),
+    (
+        "without_scripts_a_whole_file_is_there",
+        without_scripts_all_is_there,
+        "files/ch02-scheduler/src/echo.rs",
     ),
 ];
 
