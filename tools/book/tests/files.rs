@@ -17,7 +17,7 @@ use std::process::Stdio;
 
 use common::Fixture;
 use regex::Regex;
-use server::book;
+use server::{Server, book};
 
 const TRICKY: &str =
     "//! a < b && c > d\nconst A: &str = \"</script></code><!-- {{#include x}}\";\n\nfn a() {}\n";
@@ -278,6 +278,17 @@ fn a_plain_mdbook_gets_no_links_to_what_it_does_not_write() {
         "{said}{errors}"
     );
     assert!(!said.contains("<a "), "{said}");
+}
+
+#[test]
+fn a_served_page_reloads_with_its_file() {
+    let fixture = two_chapters();
+    let server = Server::start(fixture.root());
+    let address = "/files/ch02-two/tests/deep/came.rs.html";
+    let open = server.open(address);
+    fixture.write("chapters/ch02-two/tests/deep/came.rs", "// another test\n");
+    open.reloads();
+    assert!(server.get(address).body.contains("// another test"));
 }
 
 #[test]
