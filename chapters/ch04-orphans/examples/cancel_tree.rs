@@ -3,6 +3,7 @@
 use ch04_orphans::{Cx, Recording, Result, Runtime, yield_now};
 use std::future::pending;
 
+// ANCHOR: figure
 // ANCHOR: tree
 /// Says when it goes.
 struct Lamp(&'static str);
@@ -34,9 +35,8 @@ async fn house(cx: &Cx) -> Result<()> {
 }
 // ANCHOR_END: tree
 
-fn main() -> Result<()> {
-    let recording = Recording::new();
-    let runtime = Runtime::builder().record(&recording).build();
+pub(crate) fn program(recording: &Recording) -> Result<()> {
+    let runtime = Runtime::builder().record(recording).build();
     // ANCHOR: cancel
     runtime.run(async |cx| {
         let house = cx.spawn(house);
@@ -48,8 +48,14 @@ fn main() -> Result<()> {
         gone.await?;
         println!("gone");
         Ok(())
-    })?;
+    })
     // ANCHOR_END: cancel
+}
+// ANCHOR_END: figure
+
+fn main() -> Result<()> {
+    let recording = Recording::new();
+    program(&recording)?;
     print!("{recording}");
     Ok(())
 }

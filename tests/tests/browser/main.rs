@@ -4,6 +4,7 @@
 //! page is covered without a word here. Without Chromium nothing of this can be found out, and the run says so.
 
 mod changes;
+mod figures;
 mod run;
 
 use std::env;
@@ -48,7 +49,22 @@ const EACH_PAGE: [(&str, Check); 8] = [
 ];
 
 /// What is tried once.
-const ONCE: [(&str, Check, &str); 4] = [
+const ONCE: [(&str, Check, &str); 7] = [
+    (
+        "figures::go_by_keyboard",
+        figures::go_by_keyboard,
+        "ch04-orphans",
+    ),
+    (
+        "figures::move_only_for_who_likes_it",
+        figures::move_only_for_who_likes_it,
+        "ch04-orphans",
+    ),
+    (
+        "figures::are_pictures_too",
+        figures::are_pictures_too,
+        "ch04-orphans",
+    ),
     (
         "without_a_server_buttons_explain",
         run::without_a_server_buttons_explain,
@@ -143,6 +159,17 @@ fn trials(program: &Path) -> Result<Vec<Trial>> {
     for (name, check, file) in ONCE.into_iter().chain(changes::TABLE) {
         all.push(trial(&world, name.to_owned(), move |page, world| {
             check(page, &world.site, file)
+        }));
+    }
+    for (file, count) in figures::PAGES {
+        let name = |check: &str| format!("{file}::figures_{check}");
+        all.push(trial(
+            &world,
+            name("agree_in_every_step"),
+            move |page, world| figures::agree_in_every_step(page, &world.site, file, count),
+        ));
+        all.push(trial(&world, name("have_contrast"), move |page, world| {
+            figures::have_contrast(page, &world.site, file)
         }));
     }
     for (name, check) in run::TABLE {
