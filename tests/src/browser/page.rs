@@ -173,6 +173,30 @@ impl Page {
         }
     }
 
+    /// What a screen reader is told of an element: its role, its name, and whether it is `expanded`.
+    ///
+    /// # Errors
+    ///
+    /// When the expression gives no element.
+    pub fn spoken(&self, expression: &str) -> Result<Value> {
+        let what = json!({"expression": expression});
+        let answer = self.order("Runtime.evaluate", &what)?;
+        let element = &answer["result"]["objectId"];
+        let what = json!({"objectId": element, "fetchRelatives": false});
+        let answer = self.order("Accessibility.getPartialAXTree", &what)?;
+        let node = &answer["nodes"][0];
+        let properties = node["properties"].as_array().into_iter().flatten();
+        let expanded = properties
+            .filter(|property| property["name"] == "expanded")
+            .map(|property| property["value"]["value"].clone())
+            .next();
+        Ok(json!({
+            "role": node["role"]["value"],
+            "name": node["name"]["value"],
+            "expanded": expanded,
+        }))
+    }
+
     /// Waits until an expression inside the page is true.
     ///
     /// # Errors

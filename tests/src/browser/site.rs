@@ -90,6 +90,37 @@ impl Site {
     }
 }
 
+impl Site {
+    /// The address of one of its files, without the server.
+    pub fn file_url(&self, file: &str) -> String {
+        format!(
+            "file://{}/{file}",
+            self.folder.path().join("site").display()
+        )
+    }
+
+    /// The heaviest of the pages that show a whole file, without the extension.
+    ///
+    /// # Errors
+    ///
+    /// When its folder cannot be read, or has none.
+    pub fn heaviest_file(&self) -> Result<String> {
+        let folder = self.folder.path().join("site");
+        let below = folder.join("files");
+        let unreadable = |error| format!("{}: {error}", below.display());
+        let mut heaviest = (0, String::new());
+        for path in book::files_below(&below).map_err(unreadable)? {
+            let bytes = fs::metadata(below.join(&path)).map_err(unreadable)?.len();
+            let name = format!("files/{}", path.to_string_lossy().replace('\\', "/"));
+            heaviest = heaviest.max((bytes, name));
+        }
+        match heaviest.1.strip_suffix(".html") {
+            Some(name) => Ok(name.to_owned()),
+            None => Err(format!("{} has no pages", below.display())),
+        }
+    }
+}
+
 impl Drop for Site {
     fn drop(&mut self) {
         self.closing.store(true, Ordering::Release);

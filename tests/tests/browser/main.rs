@@ -3,6 +3,7 @@
 //! [`EACH_PAGE`] has the table of what holds on every page; each pair is a test, such as `ch02-scheduler::contrast`, and a new
 //! page is covered without a word here. Without Chromium nothing of this can be found out, and the run says so.
 
+mod changes;
 mod figures;
 mod run;
 
@@ -48,7 +49,7 @@ const EACH_PAGE: [(&str, Check); 8] = [
 ];
 
 /// What is tried once.
-const ONCE: [(&str, Check, &str); 6] = [
+const ONCE: [(&str, Check, &str); 7] = [
     (
         "figures::go_by_keyboard",
         figures::go_by_keyboard,
@@ -78,6 +79,11 @@ const ONCE: [(&str, Check, &str); 6] = [
         "without_scripts_all_is_there",
         without_scripts_all_is_there,
         "ch02-scheduler",
+    ),
+    (
+        "without_scripts_a_whole_file_is_there",
+        without_scripts_all_is_there,
+        "files/ch02-scheduler/src/echo.rs",
     ),
 ];
 
@@ -135,7 +141,10 @@ fn trials(program: &Path) -> Result<Vec<Trial>> {
         pictures: place.target.join("browser"),
     });
     let mut all = Vec::new();
-    for file in world.site.pages()? {
+    let mut pages = world.site.pages()?;
+    // Of the pages that show whole files, the one that has the most to go wrong.
+    pages.push(world.site.heaviest_file()?);
+    for file in pages {
         // The whole book on one page is for paper.
         let paper = file == "print";
         for (name, check) in EACH_PAGE {
@@ -147,7 +156,7 @@ fn trials(program: &Path) -> Result<Vec<Trial>> {
             }
         }
     }
-    for (name, check, file) in ONCE {
+    for (name, check, file) in ONCE.into_iter().chain(changes::TABLE) {
         all.push(trial(&world, name.to_owned(), move |page, world| {
             check(page, &world.site, file)
         }));
@@ -178,7 +187,7 @@ fn trial(
     check: impl FnOnce(&Page, &World) -> Result + Send + 'static,
 ) -> Trial {
     let world = Arc::clone(world);
-    let picture = format!("{}.png", name.replace("::", "-"));
+    let picture = format!("{}.png", name.replace("::", "-").replace('/', "-"));
     let alone = name.ends_with(MEASURES);
     Trial::test(name, move || {
         let turn = &world.quiet;
@@ -284,14 +293,7 @@ fn has_contrast_in_every_theme(page: &Page, site: &Site, file: &str) -> Result {
             &format!("the theme {theme}"),
             &format!("document.documentElement.classList.contains('{theme}')"),
         )?;
-        // Transitions between colours would be measured halfway.
-        page.value("document.getAnimations().forEach((each) => each.finish())")?;
-        let complaints = page.complaints(probe::CONTRAST)?;
-        wrong.extend(
-            complaints
-                .iter()
-                .map(|complaint| format!("{theme}: {complaint}")),
-        );
+        wrong.extend(hard_to_read(page, theme)?);
     }
     // And what a reader gets who has chosen nothing, and whose system is dark.
     page.value("localStorage.clear()")?;
@@ -304,8 +306,40 @@ fn has_contrast_in_every_theme(page: &Page, site: &Site, file: &str) -> Result {
         "the dark theme",
         "document.documentElement.classList.contains('navy')",
     )?;
-    wrong.extend(page.complaints(probe::CONTRAST)?);
+    wrong.extend(hard_to_read(page, "the dark system")?);
     none(&wrong)
+}
+
+/// What is hard to read in the theme that is on, also of what is folded away.
+fn hard_to_read(page: &Page, theme: &str) -> Result<Vec<String>> {
+    page.value(
+        "(() => {
+            for (const each of document.querySelectorAll('main details')) each.open = true;
+            // Transitions between colours would be measured halfway.
+            for (const each of document.getAnimations()) each.finish();
+        })()",
+    )?;
+    let complaints = page.complaints(probe::CONTRAST)?;
+    Ok(complaints
+        .iter()
+        .map(|complaint| format!("{theme}: {complaint}"))
+        .collect())
+}
+
+/// The same in each theme, one after the other, by the reader's own choice: what the page shows now stays.
+fn hard_to_read_in_every_theme(page: &Page) -> Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    for theme in THEMES {
+        page.value(&format!(
+            "document.getElementById('mdbook-theme-{theme}').click()"
+        ))?;
+        page.wait(
+            &format!("the theme {theme}"),
+            &format!("document.documentElement.classList.contains('{theme}')"),
+        )?;
+        wrong.extend(hard_to_read(page, theme)?);
+    }
+    Ok(wrong)
 }
 
 fn fits_a_narrow_window(page: &Page, site: &Site, file: &str) -> Result {

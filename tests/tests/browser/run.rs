@@ -14,7 +14,7 @@ const PLAIN: &str = "!code.matches('.excerpt, .should_panic, .compile_fail, .no_
 pub(super) type Check = fn(&Page, &Book) -> Result;
 
 /// What a reader does with a running `cargo book`.
-pub(super) const TABLE: [(&str, Check); 9] = [
+pub(super) const TABLE: [(&str, Check); 11] = [
     ("run::a_block_runs_as_it_stands", a_block_runs_as_it_stands),
     (
         "run::edits_run_and_survive_a_reload_until_reset",
@@ -41,6 +41,14 @@ pub(super) const TABLE: [(&str, Check); 9] = [
     (
         "run::both_clients_of_chapter_3_are_served",
         both_clients_of_chapter_3_are_served,
+    ),
+    (
+        "run::editor_and_output_have_contrast_in_every_theme",
+        editor_and_output_have_contrast_in_every_theme,
+    ),
+    (
+        "run::clients_have_contrast_in_every_theme",
+        clients_have_contrast_in_every_theme,
     ),
 ];
 
@@ -309,6 +317,43 @@ fn both_clients_of_chapter_3_are_served(page: &Page, book: &Book) -> Result {
     say(page, 1, "and I")?;
     heard(page, 1, "and I")?;
     no_errors(page)
+}
+
+fn editor_and_output_have_contrast_in_every_theme(page: &Page, book: &Book) -> Result {
+    come(page, book, "ch02-scheduler.html")?;
+    choose(page, PLAIN)?;
+    // Each kind of word that the highlighter has a colour for, on both streams.
+    edit(
+        page,
+        "// A comment.\nlet number: u32 = 0x2a;\nprintln!(\"out {number}{}\", 'c');\neprintln!(\"{}\", \"err\".trim_left());",
+    )?;
+    press(page, "run")?;
+    ends(page, "exit", "true")?;
+    shows(page, "run-stderr", "err")?;
+    shows(page, "run-message", "deprecated")?;
+    let mut wrong = super::hard_to_read_in_every_theme(page)?;
+    edit(page, "let text: String = 1;")?;
+    press(page, "run")?;
+    page.wait_within(
+        COMPILING,
+        "the end of the run",
+        "document.querySelector('.run-end[data-how=compile]')",
+    )?;
+    page.wait(
+        "the editor and the error",
+        "document.querySelector('#block .run-editor') && document.querySelector('.run-message [class*=run-colour]')",
+    )?;
+    wrong.extend(super::hard_to_read_in_every_theme(page)?);
+    super::none(&wrong)
+}
+
+fn clients_have_contrast_in_every_theme(page: &Page, book: &Book) -> Result {
+    two_clients(page, book, "ch01-synchronous-server.html")?;
+    page.wait(
+        "the second client to starve",
+        "document.querySelector('.run-client:nth-child(2).run-unanswered')",
+    )?;
+    super::none(&super::hard_to_read_in_every_theme(page)?)
 }
 
 /// In the static build the buttons say how to get what they need, and nothing is asked of anybody.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use mdbook_driver::MDBook;
 
-use crate::{Problem, check, config, prepare};
+use crate::{Problem, WholeFiles, check, config, files, prepare};
 
 /// Checks the book at `root` and builds it into the folder `dest`, whose content is replaced.
 ///
@@ -41,9 +41,16 @@ pub(crate) fn render(root: &Path, dest: &Path) -> Result<()> {
     // What the table in book.toml has a plain mdBook call us for, we do ourselves.
     config.set("preprocessor.book.renderers", Vec::<String>::new())?;
     let mut book = MDBook::load_with_config(root, config).context("the book cannot be loaded")?;
-    prepare(root, &book.config.book.src, &mut book.book).map_err(|error| anyhow!(error))?;
-    book.config.build.build_dir = dest;
-    book.build().context("the book cannot be built")
+    prepare(
+        root,
+        &book.config.book.src,
+        &mut book.book,
+        WholeFiles::Written,
+    )
+    .map_err(|error| anyhow!(error))?;
+    book.config.build.build_dir.clone_from(&dest);
+    book.build().context("the book cannot be built")?;
+    files::write(root, &dest, &book.book).context("the pages of whole files cannot be made")
 }
 
 /// Whether a folder holds what an earlier build wrote, so that its content may be replaced.

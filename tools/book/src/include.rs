@@ -10,10 +10,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::Problem;
 use crate::directive::{self, Place};
 use crate::part::Part;
 use crate::paths::{folder, normal, shown};
+use crate::{Problem, WholeFiles};
 
 /// As deep as mdBook itself goes.
 const DEEPEST: usize = 10;
@@ -72,6 +72,7 @@ impl Text<'_> {
         let place = Place {
             root: self.root,
             page: self.page,
+            whole_files: WholeFiles::Missing,
         };
         for directive in &directives {
             let line = self.line(directive.range.start);

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use mdbook_driver::book::{Book, BookItem};
 use regex::Regex;
 
+use crate::WholeFiles;
 use crate::directive::{self, Place};
 use crate::include::directives;
 
@@ -22,7 +23,12 @@ static EXCERPT: LazyLock<Regex> = LazyLock::new(|| {
 /// # Errors
 ///
 /// What [`check()`](crate::check()) would have found.
-pub fn prepare(root: &Path, src: &Path, book: &mut Book) -> Result<(), String> {
+pub fn prepare(
+    root: &Path,
+    src: &Path,
+    book: &mut Book,
+    whole_files: WholeFiles,
+) -> Result<(), String> {
     let mut result = Ok(());
     book.for_each_mut(|item| {
         if let BookItem::Chapter(chapter) = item
@@ -30,7 +36,12 @@ pub fn prepare(root: &Path, src: &Path, book: &mut Book) -> Result<(), String> {
             && result.is_ok()
         {
             let page = &src.join(path);
-            match text(&Place { root, page }, &chapter.content) {
+            let place = Place {
+                root,
+                page,
+                whole_files,
+            };
+            match text(&place, &chapter.content) {
                 Ok(text) => chapter.content = text,
                 Err(message) => result = Err(format!("{}: {message}", page.display())),
             }
@@ -68,6 +79,7 @@ mod tests {
         let place = Place {
             root: Path::new("."),
             page: Path::new("src/ch02-scheduler.md"),
+            whole_files: WholeFiles::Missing,
         };
         let include = "{{#include ../chapters/ch02-scheduler/src/wake.rs:waker}}";
         assert_eq!(

@@ -241,7 +241,12 @@ fn an_edited_part_of_an_example_is_run() {
 
 /// Starts a chapter's server.
 fn started(server: &Server, chapter: &str) -> Stream {
-    let command = format!("cargo run -q -p {chapter} -- --listen 127.0.0.1:7010 &");
+    started_by(server, chapter, &format!("cargo run -q -p {chapter} --"))
+}
+
+/// Starts one by a command of its own.
+fn started_by(server: &Server, chapter: &str, command: &str) -> Stream {
+    let command = format!("{command} --listen 127.0.0.1:7010 &");
     let mut run = Stream::open(
         server,
         "serve",
@@ -355,6 +360,40 @@ fn the_third_chapters_clients_do_not_wait() {
     say(&server, &more[0], &json!({"close": true}));
     gone(&mut run, &more[0], "closed by you");
     client(&server, &run);
+    stop(&server, run);
+}
+
+/// Waits until a client has said something, and closes the connection without reading it.
+const RUDE: &str = r#"
+use std::net::TcpListener;
+
+fn main() -> std::io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    println!("listening on {}", listener.local_addr()?);
+    for stream in listener.incoming() {
+        stream?.peek(&mut [0])?;
+    }
+    Ok(())
+}
+"#;
+
+// Elsewhere, a system may close such a connection in good order.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_reset_is_told_from_an_end() {
+    let fixture = fixture();
+    fixture.write("chapters/first/examples/rude.rs", RUDE);
+    let server = Server::start(fixture.root());
+    let mut run = started_by(&server, "one", "cargo run -q -p first --example rude --");
+    let one = client(&server, &run);
+    say(&server, &one, &json!({"text": "hello\n"}));
+    gone(&mut run, &one, "the server reset the connection");
+    // It is gone for those who still talk to it, and the server is there for others.
+    let late = post(&server, "say", &json!({"client": one, "text": "?"}));
+    assert_eq!(late.status, 422, "{}", late.body);
+    let two = client(&server, &run);
+    say(&server, &two, &json!({"text": "hello\n"}));
+    gone(&mut run, &two, "the server reset the connection");
     stop(&server, run);
 }
 

@@ -64,25 +64,36 @@
 
     const worst = new Map();
     let texts = 0;
-    const walker = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
-    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-        const element = node.parentElement;
-        if (!node.data.trim() || element.closest("script, style, title, desc, [aria-hidden=true], :disabled")) continue;
-        if (!element.checkVisibility({ visibilityProperty: true, opacityProperty: true })) continue;
-        const style = getComputedStyle(element);
+    const judge = (element, style, text, ground, own = 1) => {
         const drawn = element instanceof SVGElement;
         const [r, g, b, a] = colour(drawn ? style.fill : style.color);
-        const opacity = lineage(element).reduce((all, each) => all * getComputedStyle(each).opacity, 1);
-        const ground = below(element);
+        const opacity = lineage(element).reduce((all, each) => all * getComputedStyle(each).opacity, own);
         const found = ratio(over([r, g, b, a * opacity * (drawn ? style.fillOpacity : 1)], ground), ground);
         const size = parseFloat(style.fontSize);
         const large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
         texts += 1;
         if (found < (large ? 3 : 4.5) - 0.005) {
             const which = name(element);
-            if (!worst.has(which) || worst.get(which).found > found) {
-                worst.set(which, { found, text: node.data.trim().slice(0, 30) });
-            }
+            if (!worst.has(which) || worst.get(which).found > found) worst.set(which, { found, text });
+        }
+    };
+    const left = (element) => element.closest("script, style, title, desc, [aria-hidden=true], :disabled")
+        || !element.checkVisibility({ visibilityProperty: true, opacityProperty: true });
+    const main = document.querySelector("main");
+    const walker = document.createTreeWalker(main, NodeFilter.SHOW_TEXT);
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+        const element = node.parentElement;
+        if (!node.data.trim() || left(element)) continue;
+        judge(element, getComputedStyle(element), node.data.trim().slice(0, 30), below(element));
+    }
+    // What style sheets write, such as the numbers of lines.
+    for (const element of main.querySelectorAll("*")) {
+        for (const where of ["::before", "::after"]) {
+            const style = getComputedStyle(element, where);
+            const written = style.content.replace(/"\s*"/g, "");
+            if (!written || written === "none" || written === "normal" || left(element)) continue;
+            const ground = over(colour(style.backgroundColor), below(element));
+            judge(element, style, `${where} ${written}`, ground, style.opacity);
         }
     }
     const sorted = [...worst].sort((one, other) => one[1].found - other[1].found);

@@ -8,7 +8,8 @@ use std::fmt::Write;
 
 use super::diff::Difference;
 use super::{Place, before, escaped};
-use crate::chapter::{Chapter, Source};
+use crate::chapter::Chapter;
+use crate::files;
 
 pub(super) fn html(place: &Place<'_>, rest: &str) -> Result<String, String> {
     let (old, new) = before::pair(place)?;
@@ -16,7 +17,7 @@ pub(super) fn html(place: &Place<'_>, rest: &str) -> Result<String, String> {
     let files: BTreeSet<&String> = old.files.keys().chain(new.files.keys()).collect();
     let mut rows: Vec<Row<'_>> = files
         .into_iter()
-        .map(|file| Row::new(file, old.files.get(file), new.files.get(file)))
+        .map(|file| Row::new(place, file, &old, &new))
         .collect();
     for (file, note) in &notes {
         match rows.iter_mut().find(|row| row.file == *file) {
@@ -41,12 +42,18 @@ pub(super) fn html(place: &Place<'_>, rest: &str) -> Result<String, String> {
             row.file
         ));
     }
-    Ok(list(&old, &source, &others))
+    let mut html = list(&old, &source, &others);
+    if let Some(link) = place.link(&files::list_address(&new.name), "All files of this chapter") {
+        let _ = write!(html, "\n<p>{link}</p>");
+    }
+    Ok(html)
 }
 
 /// A file, and what became of it.
 struct Row<'a> {
     file: &'a str,
+    /// The same as HTML.
+    name: String,
     /// `None`: nothing.
     what: Option<String>,
     gone: bool,
@@ -54,20 +61,28 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn new(file: &'a str, old: Option<&Source>, new: Option<&Source>) -> Self {
-        let what = match (old, new) {
-            (Some(old), Some(new)) if old == new => None,
-            (Some(old), Some(new)) => Some(Difference::new(old, new).count()),
+    fn new(place: &Place<'_>, file: &'a str, old: &Chapter, new: &Chapter) -> Self {
+        let (then, now) = (old.files.get(file), new.files.get(file));
+        let what = match (then, now) {
+            (Some(then), Some(now)) if then == now => None,
+            (Some(then), Some(now)) => Some(Difference::new(then, now).count()),
             (None, Some(new)) => Some(match new.text.lines().count() {
                 1 => "new, 1 line".into(),
                 count => format!("new, {count} lines"),
             }),
             _ => Some("gone".into()),
         };
+        let name = format!("<code>{}</code>", escaped(file));
+        // Of what did not change, a name is enough: pages have a limit to their weight.
+        let has_it = if now.is_some() { new } else { old };
+        let link = what
+            .as_ref()
+            .and_then(|_| place.link(&files::address(&has_it.name, file), &name));
         Self {
             file,
+            name: link.unwrap_or(name),
             what,
-            gone: new.is_none(),
+            gone: now.is_none(),
             note: None,
         }
     }
@@ -103,59 +118,44 @@ fn list(old: &Chapter, source: &[Row<'_>], others: &[Row<'_>]) -> String {
     let mut untouched = Vec::new();
     for row in source {
         let Some(what) = &row.what else {
-            untouched.push(row.file);
+            untouched.push(row);
             continue;
         };
         let _ = writeln!(
             html,
-            "<tr><td><code>{}</code></td><td>{what}</td><td>{}</td></tr>",
-            escaped(row.file),
+            "<tr><td>{}</td><td>{what}</td><td>{}</td></tr>",
+            row.name,
             with_code(row.note.unwrap_or_default())
         );
     }
     html += "</tbody>\n</table></div>\n";
-    folded(
-        &mut html,
-        "as before",
-        untouched.iter().map(|file| (*file, "")),
-    );
+    folded(&mut html, "as before", &untouched);
     let (changed, rest): (Vec<&Row<'_>>, Vec<&Row<'_>>) =
         others.iter().partition(|row| row.what.is_some());
-    let of = |row: &&Row<'_>| -> String { row.what.clone().unwrap_or_default() };
-    let whats: Vec<String> = changed.iter().map(of).collect();
-    folded(
-        &mut html,
-        "of the programs and tests came, changed or went",
-        changed
-            .iter()
-            .zip(&whats)
-            .map(|(row, what)| (row.file, what.as_str())),
-    );
-    folded(
-        &mut html,
-        "of the programs and tests are as before",
-        rest.iter().map(|row| (row.file, "")),
-    );
+    let came = "of the programs and tests came, changed or went";
+    folded(&mut html, came, &changed);
+    folded(&mut html, "of the programs and tests are as before", &rest);
     html.truncate(html.trim_end().len());
     html
 }
 
 /// A list that is of interest to few: how many, and folded away, which.
-fn folded<'a>(html: &mut String, what: &str, files: impl Iterator<Item = (&'a str, &'a str)>) {
-    let items: Vec<String> = files
-        .map(|(file, about)| match about {
-            "" => format!("<code>{}</code>", escaped(file)),
-            about => format!("<code>{}</code> ({about})", escaped(file)),
-        })
-        .collect();
-    if items.is_empty() {
+fn folded(html: &mut String, what: &str, rows: &[&Row<'_>]) {
+    if rows.is_empty() {
         return;
     }
-    let files = if items.len() == 1 { "file" } else { "files" };
+    let items: Vec<String> = rows
+        .iter()
+        .map(|row| match &row.what {
+            None => row.name.clone(),
+            Some(what) => format!("{} ({what})", row.name),
+        })
+        .collect();
+    let files = if rows.len() == 1 { "file" } else { "files" };
     let _ = writeln!(
         html,
         "<details class=\"changes-rest\"><summary>{} {files} {what}</summary><p>{}</p></details>",
-        items.len(),
+        rows.len(),
         items.join(", ")
     );
 }

@@ -6,6 +6,7 @@ use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 use super::{Place, before, escaped};
 use crate::chapter::Source;
+use crate::files;
 
 /// How many lines are shown around a change.
 const AROUND: usize = 3;
@@ -34,25 +35,18 @@ pub(super) fn html(place: &Place<'_>, rest: &str) -> Result<String, String> {
     } else {
         " open"
     };
+    let whole = place.link(&files::address(&new.name, file), "The whole file");
     let mut html = format!(
         "<details class=\"diff\"{open}>\n<summary><code>{}</code> since chapter {number}, {}</summary>\n\
-         <div class=\"diff-lines hljs\" role=\"group\" aria-label=\"what changed in {}\" tabindex=\"0\">\n",
+         {}<div class=\"diff-lines hljs\" role=\"group\" aria-label=\"what changed in {}\" tabindex=\"0\">\n",
         escaped(file),
         difference.count(),
+        whole.map_or(String::new(), |link| format!("<p>{link}</p>\n")),
         escaped(file)
     );
-    difference.rows(&mut html, language(file));
+    difference.rows(&mut html, files::language(file));
     html += "</div>\n</details>";
     Ok(html)
-}
-
-/// What the highlighter calls the language of a file. `rs` it knows for Rust, and mdBook does not take it for a block to run.
-fn language(file: &str) -> &'static str {
-    match file.rsplit_once('.') {
-        Some((_, "rs")) => "rs",
-        Some((_, "toml")) => "toml",
-        _ => "plaintext",
-    }
 }
 
 /// Two texts, line by line.
@@ -194,11 +188,13 @@ enum Change {
     Added,
 }
 
+// A page has hundreds of these lines, and a limit to its weight: so no element and no attribute more than needed.
+
 /// A line as before, with its number in the new file.
 fn same(html: &mut String, language: &str, number: usize, line: &str) {
     let _ = writeln!(
         html,
-        "<div class=\"diff-same\" data-n=\"{number}\"><code class=\"language-{language}\">{}</code></div>",
+        "<div data-n=\"{number}\"><code class=\"language-{language}\">{}</code></div>",
         escaped(line)
     );
 }
@@ -212,11 +208,11 @@ fn change(
     number: Option<usize>,
     line: &str,
 ) {
-    let (class, tag, word) = match change {
-        Change::Removed => ("removed", "del", "removed: "),
-        Change::Added => ("added", "ins", "added: "),
+    let (tag, word) = match change {
+        Change::Removed => ("del", "removed: "),
+        Change::Added => ("ins", "added: "),
     };
-    let number = number.map_or(String::new(), |number| number.to_string());
+    let number = number.map_or(String::new(), |number| format!(" data-n=\"{number}\""));
     let spoken = if first {
         format!("<span class=\"diff-spoken\">{word}</span>")
     } else {
@@ -224,7 +220,7 @@ fn change(
     };
     let _ = writeln!(
         html,
-        "<div class=\"diff-{class}\" data-n=\"{number}\">{spoken}<{tag}><code class=\"language-{language}\">{}</code></{tag}></div>",
+        "<{tag}{number}>{spoken}<code class=\"language-{language}\">{}</code></{tag}>",
         escaped(line)
     );
 }

@@ -7,12 +7,26 @@ mod recording;
 
 use std::path::Path;
 
+use crate::WholeFiles;
+
 /// Where a directive stands.
 pub(crate) struct Place<'a> {
     /// The root of the book.
     pub(crate) root: &'a Path,
     /// The page, relative to the root: `src/ch04-orphans.md`.
     pub(crate) page: &'a Path,
+    /// Whether links to whole files lead anywhere.
+    pub(crate) whole_files: WholeFiles,
+}
+
+impl Place<'_> {
+    /// A link to an address of [`crate::files`], if it leads anywhere.
+    fn link(&self, address: &str, words: &str) -> Option<String> {
+        match self.whole_files {
+            WholeFiles::Written => Some(format!("<a href=\"{}\">{words}</a>", escaped(address))),
+            WholeFiles::Missing => None,
+        }
+    }
 }
 
 /// The HTML that stands for `{{#kind rest}}`; `None` when that is no directive of ours, `Err` says what is wrong with it.
@@ -28,7 +42,7 @@ pub(crate) fn html(place: &Place<'_>, kind: &str, rest: &str) -> Option<Result<S
 }
 
 /// The text as it may stand between tags and in the quotes of an attribute, and as mdBook leaves it alone.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

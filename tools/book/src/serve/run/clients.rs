@@ -61,15 +61,17 @@ impl Clients {
         lock(&self.known).insert(id.clone(), sender);
         let client = id.clone();
         tokio::spawn(async move {
-            tokio::select! {
-                text = talk(stream, receiver, &run.page, &client) => {
-                    run.page.send(Event::Gone { client: client.clone(), text }).await;
-                }
+            let why = tokio::select! {
+                text = talk(stream, receiver, &run.page, &client) => Some(text),
                 // The page knows what became of all its clients then.
-                () = run.stopped() => {}
-            }
+                () = run.stopped() => None,
+            };
             lock(&self.known).remove(&client);
             drop(place);
+            // Last, so that whoever hears of it finds its place free.
+            if let Some(text) = why {
+                run.page.send(Event::Gone { client, text }).await;
+            }
         });
         Ok(id)
     }
