@@ -138,7 +138,12 @@
         task.querySelector(".recording-state").textContent = text;
         task.classList.toggle("recording-acts", index === actor);
       });
-      this.running.forEach((place, domain) => place.replaceChildren(...(running[domain] === null ? [] : [this.chips[running[domain]]])));
+      this.running.forEach((place, domain) => {
+        const task = running[domain];
+        // Whoever wakes itself runs and is queued.
+        const twice = queues[domain].includes(task);
+        place.replaceChildren(...(task === null ? [] : [twice ? this.chips[task].cloneNode(true) : this.chips[task]]));
+      });
       this.queues.forEach((place, domain) => place.replaceChildren(...queues[domain].map((task) => this.chips[task])));
       this.items.forEach((item, index) => {
         if (index === step) item.setAttribute("aria-current", "step");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use mdbook_driver::MDBook;
 
-use crate::{Problem, WholeFiles, check, config, files, prepare};
+use crate::{Problem, WholeFiles, check, config, files, highlighter, prepare};
 
 /// Checks the book at `root` and builds it into the folder `dest`, whose content is replaced.
 ///
@@ -50,7 +50,8 @@ pub(crate) fn render(root: &Path, dest: &Path) -> Result<()> {
     .map_err(|error| anyhow!(error))?;
     book.config.build.build_dir.clone_from(&dest);
     book.build().context("the book cannot be built")?;
-    files::write(root, &dest, &book.book).context("the pages of whole files cannot be made")
+    files::write(root, &dest, &book.book).context("the pages of whole files cannot be made")?;
+    highlighter::shorten(&dest).context("the highlighter cannot be shortened")
 }
 
 /// Whether a folder holds what an earlier build wrote, so that its content may be replaced.

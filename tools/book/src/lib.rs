@@ -21,6 +21,7 @@ mod directive;
 mod distance;
 mod expand;
 mod files;
+mod highlighter;
 mod include;
 mod part;
 mod paths;
