@@ -2,7 +2,7 @@
 //
 // Names that tests may rely on: `figure.recording[data-step]` (counted from 1); in it `.recording-controls` with `button[data-do=first|back|play|next|last]` and
 // `input[type=range]`; `.recording-said`; `.recording-task[data-task][data-state]`; `.recording-running` and `.recording-queue` with `li[data-task]`;
-// `.recording-code .recording-here`; `.recording-list button`.
+// `.recording-code .recording-here`; `.recording-list a`.
 (() => {
   "use strict";
 
@@ -74,10 +74,13 @@
       // It is open for those who have no script.
       this.figure.querySelector(".recording-list").open = false;
       this.items = [...this.figure.querySelectorAll(".recording-list li")].map((item, step) => {
-        const go = document.createElement("button");
-        go.type = "button";
+        const go = document.createElement("a");
+        go.href = `#${this.figure.id}`;
         go.textContent = item.textContent;
-        go.addEventListener("click", () => this.go(step));
+        go.addEventListener("click", (event) => {
+          event.preventDefault();
+          this.go(step);
+        });
         item.replaceChildren(go);
         return item;
       });

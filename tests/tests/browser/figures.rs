@@ -84,7 +84,7 @@ pub(super) fn go_by_keyboard(page: &Page, site: &Site, file: &str) -> Result {
             const figure = document.querySelector('figure.recording');
             const places = [...document.querySelectorAll('main a[href], main button, main summary')];
             const before = (place) => place.compareDocumentPosition(figure) & Node.DOCUMENT_POSITION_FOLLOWING;
-            places.filter((place) => before(place) && place.checkVisibility()).at(-1).focus();
+            places.filter((place) => before(place) && place.checkVisibility({ visibilityProperty: true, opacityProperty: true })).at(-1).focus();
         })()",
     )?;
     // What scrolls is a stop, too, and may lie between.
@@ -159,11 +159,11 @@ pub(super) fn have_contrast(page: &Page, site: &Site, file: &str) -> Result {
     const COLOURFUL: &str = "document.querySelectorAll('figure.recording').forEach((figure) => {
         const states = () => new Set([...figure.querySelectorAll('.recording-task')].map((task) => task.dataset.state)).size;
         let best = [0, 1];
-        for (const item of figure.querySelectorAll('.recording-list button')) {
+        for (const item of figure.querySelectorAll('.recording-list a')) {
             item.click();
             if (states() > best[0]) best = [states(), Number(figure.dataset.step)];
         }
-        figure.querySelectorAll('.recording-list button')[best[1] - 1].click();
+        figure.querySelectorAll('.recording-list a')[best[1] - 1].click();
     })";
     let mut wrong = Vec::new();
     open(page, site, file)?;

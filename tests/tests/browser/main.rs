@@ -411,7 +411,9 @@ fn search_finds_and_goes_there(page: &Page, site: &Site, file: &str) -> Result {
         "the search bar",
         "document.activeElement.id === 'mdbook-searchbar'",
     )?;
-    page.enter("waker")?;
+    // A key that is released is what it waits for.
+    page.enter("wake")?;
+    page.press("r")?;
     page.wait(
         "a result",
         "document.querySelector('#mdbook-searchresults a')",
