@@ -12,6 +12,7 @@ const LAMP: &str = r#"{
  "title": "A lamp <i>&amp; a \"switch\" {{#x}}", "still": 1,
  "code": {"from": 7, "lines": ["// ANCHOR: lamp", "let on = 1 < 2;", "", "on"]},
  "domains": ["dom0", "dom1"],
+ "queue": "run queue",
  "tasks": [
   {"id": "main", "name": "main", "parent": null, "domain": 0, "line": 7},
   {"id": "t1", "name": "the <lamp>", "parent": "main", "domain": 1, "line": 8}

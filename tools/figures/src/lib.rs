@@ -66,6 +66,8 @@ struct Head<'a> {
     still: usize,
     code: Code,
     domains: Vec<String>,
+    /// What those stand in who are to be polled.
+    queue: &'static str,
     tasks: Vec<Task>,
 }
 
@@ -122,7 +124,12 @@ pub fn record(figure: &'static Figure, former: Option<&str>) -> Result<String> {
         title: figure.title,
         still: figure.still,
         code,
-        domains: (0..domains).map(|domain| format!("dom{domain}")).collect(),
+        // Where there is only one, its number is no news, and no chapter before the fifth has spoken of any.
+        domains: match domains {
+            1 => vec!["scheduler".to_owned()],
+            _ => (0..domains).map(|domain| format!("dom{domain}")).collect(),
+        },
+        queue: if figure.rounds { "list" } else { "run queue" },
         tasks,
     };
     // A step a line, so that a difference between two versions is one that can be read.

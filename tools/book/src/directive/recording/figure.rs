@@ -116,8 +116,9 @@ fn lane(html: &mut String, recording: &Recording, step: &Step, domain: usize) {
     let _ = writeln!(
         html,
         "<div class=\"recording-lane\"><p>{}</p><div><span>runs</span><ol class=\"recording-running\">{running}</ol>\
-         <span>run queue</span><ol class=\"recording-queue\">{queue}</ol></div></div>",
-        escaped(&recording.domains[domain])
+         <span>{}</span><ol class=\"recording-queue\">{queue}</ol></div></div>",
+        escaped(&recording.domains[domain]),
+        escaped(&recording.queue)
     );
 }
 

@@ -49,6 +49,8 @@ struct Recording {
     code: Code,
     /// The names of the domains, each with a lane.
     domains: Vec<String>,
+    /// What those stand in who are to be polled.
+    queue: String,
     tasks: Vec<Task>,
     steps: Vec<Step>,
 }
