@@ -8,19 +8,19 @@ use common::Fixture;
 
 /// A child is called, and waits.
 const LAMP: &str = r#"{
- "chapter": "first", "program": "chapters/first/examples/lamp.rs", "run": "cargo run --example lamp",
+ "run": "cargo run --example lamp",
  "title": "A lamp <i>&amp; a \"switch\" {{#x}}", "still": 1,
  "code": {"from": 7, "lines": ["// ANCHOR: lamp", "let on = 1 < 2;", "", "on"]},
  "domains": ["dom0", "dom1"],
  "queue": "run queue",
  "tasks": [
-  {"id": "main", "name": "main", "parent": null, "domain": 0, "line": 7},
-  {"id": "t1", "name": "the <lamp>", "parent": "main", "domain": 1, "line": 8}
+  {"id": "main", "name": "main", "parent": null, "domain": 0},
+  {"id": "t1", "name": "the <lamp>", "parent": "main", "domain": 1}
  ],
  "steps": [
-  {"domain": 0, "task": "main", "what": "polled", "line": 8, "words": "main has its turn.",
+  {"domain": 0, "task": "main", "line": 8, "words": "main has its turn.",
    "tasks": {"main": "running"}, "on": {}, "queues": [[], []]},
-  {"domain": 1, "task": "t1", "what": "spawned", "line": 10, "words": "The lamp enters a queue </script>.",
+  {"domain": 1, "task": "t1", "line": 10, "words": "The lamp enters a queue </script>.",
    "tasks": {"main": "suspended", "t1": "ready"}, "on": {"main": "the lamp"}, "queues": [[], ["t1"]],
    "owns": {"t1": ["a bulb"]}}
  ]

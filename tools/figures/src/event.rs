@@ -39,19 +39,3 @@ pub(crate) enum What {
         line: usize,
     },
 }
-
-impl What {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            What::Spawned { .. } => "spawned",
-            What::Polled => "polled",
-            What::Suspended { .. } => "suspended",
-            What::Woken { .. } => "woken",
-            What::Cancelled => "cancelled",
-            What::Ended { .. } => "ended",
-            What::Owned { .. } => "owned",
-            What::Disowned { .. } => "disowned",
-            What::Finalised { .. } => "finalised",
-        }
-    }
-}

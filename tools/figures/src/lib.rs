@@ -59,8 +59,6 @@ struct Run {
 /// The file of a figure, but for its steps. The directive `{{#recording NAME}}` reads it.
 #[derive(Serialize)]
 struct Head<'a> {
-    chapter: &'a str,
-    program: String,
     run: String,
     title: &'a str,
     still: usize,
@@ -85,7 +83,6 @@ struct Task {
     name: &'static str,
     parent: Option<String>,
     domain: usize,
-    line: Option<usize>,
 }
 
 /// The figure's file.
@@ -118,8 +115,6 @@ pub fn record(figure: &'static Figure, former: Option<&str>) -> Result<String> {
     let (chapter, program) = (figure.chapter, figure.program);
     let domains = 1 + tasks.iter().map(|task| task.domain).max().unwrap_or(0);
     let head = Head {
-        chapter,
-        program: format!("chapters/{chapter}/examples/{program}.rs"),
         run: format!("cargo run -q -p {chapter} --example {program}"),
         title: figure.title,
         still: figure.still,

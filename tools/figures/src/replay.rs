@@ -15,7 +15,6 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 pub(crate) struct Step {
     pub(crate) domain: usize,
     task: String,
-    what: &'static str,
     line: Option<usize>,
     words: String,
     /// The state of each task that exists.
@@ -46,7 +45,6 @@ struct Known {
     name: &'static str,
     parent: Option<usize>,
     domain: usize,
-    line: Option<usize>,
     state: State,
     on: String,
     polled: bool,
@@ -117,7 +115,6 @@ pub(crate) fn replay(
             name: known.name,
             parent: known.parent.map(|parent| file_id(world.tasks[parent].id)),
             domain: known.domain,
-            line: known.line,
         });
     }
     Ok((tasks, steps))
@@ -241,7 +238,6 @@ impl World {
             name,
             parent,
             domain: event.domain,
-            line: event.line,
             state: State::Ready,
             on: String::new(),
             polled: false,
@@ -377,7 +373,6 @@ impl World {
         let mut step = Step {
             domain: event.domain,
             task: file_id(event.task),
-            what: event.what.name(),
             line: event.line,
             words,
             tasks: BTreeMap::new(),

@@ -37,10 +37,6 @@ pub(super) fn html(place: &Place<'_>, rest: &str) -> Result<String, String> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Recording {
-    #[serde(rename = "chapter")]
-    _chapter: String,
-    #[serde(rename = "program")]
-    _program: String,
     /// The command that runs the program.
     run: String,
     title: String,
@@ -71,8 +67,6 @@ struct Task {
     name: String,
     parent: Option<String>,
     domain: usize,
-    #[serde(rename = "line")]
-    _line: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -81,8 +75,6 @@ struct Step {
     #[serde(rename = "domain")]
     _domain: usize,
     task: String,
-    #[serde(rename = "what")]
-    _what: String,
     line: Option<usize>,
     words: String,
     tasks: BTreeMap<String, State>,
