@@ -154,8 +154,8 @@ fn a_file_that_does_not_hang_together() {
             "the parent of task `main` does not stand before it",
         ),
         (
-            "\"domain\": 1, \"line\"",
-            "\"domain\": 2, \"line\"",
+            "\"domain\": 1}",
+            "\"domain\": 2}",
             "task `t1` is on a domain that is not listed",
         ),
         (
