@@ -47,7 +47,10 @@ async fn sleeper(bell: Bell) -> Result<()> {
 async fn disturb(cx: &Cx) -> Result<()> {
     let bell = Bell::default();
     let heard = bell.clone();
-    let watcher = cx.spawn(async |_| Ok(heard.await));
+    let watcher = cx.spawn(async |_| {
+        heard.await;
+        Ok(())
+    });
     // The watcher's turn: it listens before anybody rings.
     yield_now().await;
     let sleeper = cx.call(async |_| sleeper(bell).await)?;
