@@ -1,6 +1,6 @@
 // Recorded runs, step by step.
 //
-// Names that tests may rely on: `figure.recording[data-step]` (counted from 1); in it `.recording-controls` with `button[data-do=first|back|play|next|last]` and
+// Names that tests may rely on: `figure.recording[data-step]` (counted from 0); in it `.recording-controls` with `button[data-do=first|back|play|next|last]` and
 // `input[type=range]`; `.recording-said`; `.recording-task[data-task][data-state]`; `.recording-running` and `.recording-queue` with `li[data-task]`;
 // `.recording-code .recording-here`; `.recording-list a`.
 (() => {
@@ -58,10 +58,10 @@
       this.last = add("last", "⇥", "Last step", () => this.go(this.count - 1));
       this.slider = bar.appendChild(document.createElement("input"));
       this.slider.type = "range";
-      this.slider.min = 1;
-      this.slider.max = this.count;
+      this.slider.min = 0;
+      this.slider.max = this.count - 1;
       this.slider.setAttribute("aria-label", "Step");
-      this.slider.addEventListener("input", () => this.go(this.slider.value - 1));
+      this.slider.addEventListener("input", () => this.go(Number(this.slider.value)));
       const motion = () => {
         this.pause();
         this.play.hidden = still.matches;
@@ -126,11 +126,12 @@
       const before = this.places();
       this.step = step;
       const [actor, line, states, running, queues] = this.data.steps[step];
-      this.figure.dataset.step = step + 1;
-      this.number.textContent = `Step ${step + 1} of ${this.count}`;
+      // Counted from 0, as a printed recording is.
+      this.figure.dataset.step = step;
+      this.number.textContent = `Step ${step} of ${this.count - 1}`;
       this.said.textContent = this.words[step];
-      this.slider.value = step + 1;
-      this.slider.setAttribute("aria-valuetext", `${step + 1}: ${this.words[step]}`);
+      this.slider.value = step;
+      this.slider.setAttribute("aria-valuetext", `${step}: ${this.words[step]}`);
       // A disabled button would lose the focus.
       for (const [control, end] of [[this.first, 0], [this.back, 0], [this.next, this.count - 1], [this.last, this.count - 1]]) {
         control.setAttribute("aria-disabled", step === end);

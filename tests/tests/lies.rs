@@ -40,6 +40,10 @@ fn main() -> ExitCode {
         "a transcript that cannot be run is skipped with a reason",
         skipped,
     );
+    suite.add(
+        "Ctrl+C ends what a page starts, though whoever tests ignores it",
+        interrupted,
+    );
     suite.add("nothing that a transcript starts survives it", |place, host| {
         // Each holds the shell's end of the pipe, and each is hard to end in its own way.
         let page = "```console\n$ exec 9>PIPE\n$ sleep 300 &\n$ (trap '' HUP INT TERM; sleep 300) &\n\
@@ -72,6 +76,20 @@ fn broken_book(place: &Place) -> Result<(), String> {
         {
             return Err(format!("{line}{about}: not among {problems:#?}"));
         }
+    }
+    Ok(())
+}
+
+/// As in the background of a script.
+fn interrupted(place: &Place, _: &Host) -> Result<(), String> {
+    let script = "trap '' INT; exec \"$0\" --session sh -c 'kill -INT $$; echo survived'";
+    let output = Command::new("sh")
+        .args(["-c", script])
+        .arg(&place.stagehand)
+        .output()
+        .map_err(|error| error.to_string())?;
+    if output.status.success() || !output.stdout.is_empty() {
+        return Err(format!("it was not interrupted: {output:?}"));
     }
     Ok(())
 }

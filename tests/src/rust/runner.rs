@@ -1,11 +1,13 @@
 //! The stagehand as supervisor of a block's program.
 
+use signal_hook::consts::{SIGINT, SIGQUIT};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::order::{Order, Report, reports};
@@ -60,6 +62,11 @@ pub(super) fn start_session(arguments: &[OsString]) -> io::Result<ExitCode> {
         return Err(io::Error::other("--session needs a command"));
     };
     rustix::process::setsid()?;
+    // Whoever runs in the background of a script ignores these, and so does all that it starts. What has a handler
+    // is in order again after `exec`.
+    for signal in [SIGINT, SIGQUIT] {
+        signal_hook::flag::register(signal, Arc::default())?;
+    }
     let error = Command::new(program).args(arguments).exec();
     Err(io::Error::new(
         error.kind(),

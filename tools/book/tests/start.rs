@@ -286,6 +286,9 @@ fn cargo_test(package: &Path, folder: &Path) {
             "CARGO_TARGET_DIR",
             Path::new(env!("CARGO_TARGET_TMPDIR")).join("starters"),
         )
+        // Sixty test programs are linked for one run each.
+        .env("CARGO_PROFILE_DEV_DEBUG", "0")
+        .env("CARGO_INCREMENTAL", "0")
         .stdin(Stdio::null())
         .stdout(output.try_clone().unwrap())
         .stderr(output)

@@ -22,7 +22,7 @@ pub(super) fn html(name: &str, recording: &Recording) -> String {
          <div class=\"recording-picture\">\n",
         title = escaped(&recording.title),
         run = escaped(&recording.run),
-        number = recording.still + 1,
+        number = recording.still,
         words = escaped(&shown.words),
     );
     html += "<div class=\"recording-tree\"><p>tasks</p>\n";
@@ -33,7 +33,7 @@ pub(super) fn html(name: &str, recording: &Recording) -> String {
     }
     html += "</div>\n</div>\n";
     code(&mut html, recording, shown);
-    html += "<details class=\"recording-list\" open><summary>All steps in words</summary>\n<ol>\n";
+    html += "<details class=\"recording-list\" open><summary>All steps in words</summary>\n<ol start=\"0\">\n";
     for step in &recording.steps {
         let _ = writeln!(html, "<li>{}</li>", escaped(&step.words));
     }
