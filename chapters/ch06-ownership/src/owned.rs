@@ -248,6 +248,9 @@ impl Scheduler {
 
     /// Notes what has become of a resource of `key`.
     pub(crate) fn note_owner(&self, key: Key, what: What) {
+        if !self.recorder.is_on() {
+            return;
+        }
         let id = self.table().id(key);
         if let Some(id) = id {
             self.recorder.note(id, what);

@@ -186,6 +186,12 @@ impl Recorder {
         Recorder { recording, domain }
     }
 
+    /// Whether what is noted goes anywhere, for those who would have to look for the task.
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        self.recording.is_some()
+    }
+
     #[inline]
     pub(crate) fn note(&self, task: TaskId, what: What) {
         if let Some(recording) = &self.recording {

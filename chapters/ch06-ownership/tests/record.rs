@@ -241,15 +241,16 @@ fn each_owner_of_a_resource_is_noted() {
                 pending::<Result<()>>().await
             });
             let lost = cx.own("lost", 'l', |_| Ok(()));
+            let newer = cx.own("newer", 'n', |_| Ok(()));
             yield_now().await;
             child.cancel().await?;
             let kept = cx.receive::<char>().expect("the child gave it back");
-            drop(lost);
+            drop((lost, newer));
             kept.release().await?;
-            Result::<()>::Err(Failure::msg("and one is left"))
+            Result::<()>::Err(Failure::msg("and two are left"))
         });
         outcome.expect_err("it says so");
-        let (kept, freed, lost) = (first, first + 1, first + 8);
+        let (kept, freed, lost, newer) = (first, first + 1, first + 8, first + 9);
         let mut seen = Vec::new();
         for event in recording.events() {
             let (what, at) = match event.what {
@@ -266,9 +267,12 @@ fn each_owner_of_a_resource_is_noted() {
             (1, "owned", kept),
             (1, "owned", freed),
             (0, "owned", lost),
+            (0, "owned", newer),
             (1, "disowned", freed),
             (0, "owned", kept),
             (0, "finalised", kept),
+            // The newest first.
+            (0, "finalised", newer),
             (0, "finalised", lost),
         ];
         assert_eq!(seen, expected, "{recording}");

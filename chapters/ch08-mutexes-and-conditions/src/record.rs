@@ -204,6 +204,12 @@ impl Recorder {
         }))
     }
 
+    /// Whether what is noted goes anywhere, for those who would have to look for the task.
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     #[inline]
     pub(crate) fn note(&self, task: TaskId, what: What) {
         if let Some(listeners) = &self.0 {
