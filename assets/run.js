@@ -29,7 +29,7 @@
   let storageFailed = false;
 
   function takeToken() {
-    const found = /^#token=([0-9a-fA-F]+)$/.exec(location.hash);
+    const found = /^#token=([0-9a-f]{64})$/.exec(location.hash);
     if (!found) return;
     tokenHere = found[1];
     try {
@@ -1010,9 +1010,11 @@
       run.done.then(() => {
         clearInterval(this.ticking);
         this.ticking = null;
+        const focused = this.room.contains(document.activeElement) || document.activeElement === this.more;
         for (const client of this.clients) client.end("the server has ended", false);
         this.more.hidden = true;
         swap(this.stop, this.start);
+        if (focused) this.start.focus({ preventScroll: true });
       });
     }
 

@@ -5,12 +5,15 @@ use std::io::{self, PipeReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde::{Deserialize, Serialize};
+use signal_hook::consts::{SIGINT, SIGQUIT};
+use signal_hook::flag::register_conditional_default;
 
 /// What a process wrote is kept up to here; one that prints for ever must not fill the memory.
 const KEPT: usize = 1 << 20;
@@ -255,6 +258,27 @@ pub(crate) struct Finished {
     pub(crate) stderr: String,
     /// How many processes it had started and left running.
     pub(crate) left_behind: usize,
+}
+
+/// Has whatever is started from now on end at Ctrl+C, as this process itself does.
+///
+/// Who runs in the background of a script ignores it, and so does all that it starts. What has a handler, even one that does
+/// what is usual, is in order again in another program.
+///
+/// # Errors
+///
+/// When the system does not allow it.
+pub(crate) fn heed_interrupts() -> io::Result<()> {
+    static HEEDED: LazyLock<io::Result<()>> = LazyLock::new(|| {
+        for signal in [SIGINT, SIGQUIT] {
+            register_conditional_default(signal, Arc::new(AtomicBool::new(true)))?;
+        }
+        Ok(())
+    });
+    match &*HEEDED {
+        Ok(()) => Ok(()),
+        Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+    }
 }
 
 /// A command that will run in a session of its own, so that [`end_session`] finds all it starts.

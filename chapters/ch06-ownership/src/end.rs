@@ -111,7 +111,9 @@ impl Scheduler {
             let newest = self.table().pop_record(key);
             let Some(record) = newest else { return };
             let at = record.label().at;
-            self.note_owner(key, What::Finalised { at });
+            if record.is_untouched() {
+                self.note_owner(key, What::Finalised { at });
+            }
             if let Err(failure) = record.end() {
                 self.finaliser_failed(key, failure);
             }

@@ -153,6 +153,11 @@ impl Record {
         }
     }
 
+    /// Whether its finaliser is still to be called.
+    pub(crate) fn is_untouched(&self) -> bool {
+        matches!(self, Record::Kept(_))
+    }
+
     // ANCHOR: end
     /// The owner has come to its end.
     pub(crate) fn end(self) -> Result<()> {

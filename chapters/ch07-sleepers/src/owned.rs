@@ -98,10 +98,7 @@ impl<'c, T: 'static> Owned<'c, T> {
     // ANCHOR: disown
     /// Ends the ownership, and gives the plain value. The finaliser will not run.
     pub fn disown(self) -> T {
-        let (cx, label, value) = self.part();
-        let at = label.at;
-        cx.scheduler.recorder.note(cx.id(), What::Disowned { at });
-        value
+        self.part().2
     }
     // ANCHOR_END: disown
 
@@ -109,6 +106,8 @@ impl<'c, T: 'static> Owned<'c, T> {
     pub(crate) fn part(self) -> (&'c Cx, Label, T) {
         let cx = self.cx;
         let (label, value) = self.take().disown();
+        let at = label.at;
+        cx.scheduler.recorder.note(cx.id(), What::Disowned { at });
         (cx, label, value)
     }
 

@@ -118,7 +118,9 @@ impl Scheduler {
             let newest = self.table().pop_record(key);
             let Some(record) = newest else { return true };
             let at = record.label().at;
-            self.note_owner(key, What::Finalised { at });
+            if record.is_untouched() {
+                self.note_owner(key, What::Finalised { at });
+            }
             match record.end() {
                 Finalised::Done(Ok(())) => {}
                 Finalised::Done(Err(failure)) => self.finaliser_failed(key, failure),

@@ -250,11 +250,14 @@ fn each_owner_of_a_resource_is_noted() {
             child.cancel().await?;
             let kept = cx.receive::<char>().expect("the child gave it back");
             drop((lost, newer));
+            // Its finaliser will never be called.
+            std::mem::forget(cx.own("forgotten", 'f', |_| Ok(())));
             kept.release().await?;
             Result::<()>::Err(Failure::msg("and two are left"))
         });
         outcome.expect_err("it says so");
         let (kept, freed, lost, newer) = (first, first + 1, first + 8, first + 9);
+        let forgotten = first + 15;
         let mut seen = Vec::new();
         for event in recording.events() {
             let (what, at) = match event.what {
@@ -274,6 +277,7 @@ fn each_owner_of_a_resource_is_noted() {
             (0, "owned", newer),
             (1, "disowned", freed),
             (0, "owned", kept),
+            (0, "owned", forgotten),
             (0, "finalised", kept),
             // The newest first.
             (0, "finalised", newer),

@@ -1,18 +1,16 @@
 //! The stagehand as supervisor of a block's program.
 
-use signal_hook::consts::{SIGINT, SIGQUIT};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::order::{Order, Report, reports};
 use crate::fence::Must;
-use crate::process::{as_in_a_readers_shell, finish, in_a_session};
+use crate::process::{as_in_a_readers_shell, finish, heed_interrupts, in_a_session};
 
 /// What `skeptic` keeps and runs in the place of a program: two lines of shell, the order, the program.
 pub(super) fn script(order: &Order, program: &[u8]) -> io::Result<Vec<u8>> {
@@ -62,11 +60,7 @@ pub(super) fn start_session(arguments: &[OsString]) -> io::Result<ExitCode> {
         return Err(io::Error::other("--session needs a command"));
     };
     rustix::process::setsid()?;
-    // Whoever runs in the background of a script ignores these, and so does all that it starts. What has a handler
-    // is in order again after `exec`.
-    for signal in [SIGINT, SIGQUIT] {
-        signal_hook::flag::register(signal, Arc::default())?;
-    }
+    heed_interrupts()?;
     let error = Command::new(program).args(arguments).exec();
     Err(io::Error::new(
         error.kind(),

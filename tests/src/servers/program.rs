@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::Result;
 use super::client::{Address, Client};
+use crate::process::heed_interrupts;
 
 /// How long anything may take that should take no time at all. Only a test that fails waits so long,
 /// so it can be long enough for a machine that is busy with a dozen other things.
@@ -138,7 +139,7 @@ impl Program {
                 unread = matches!(self.reader, Reader::Stuck).then_some(reader);
             }
         }
-        let child = command.spawn();
+        let child = heed_interrupts().and_then(|()| command.spawn());
         let mut child = child.map_err(|error| format!("{}: {error}", self.path.display()))?;
         let Some(stdout) = child.stdout.take() else {
             return Err("the server has no output".to_owned());

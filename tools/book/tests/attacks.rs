@@ -66,6 +66,16 @@ fn what_a_page_sends_gets_past_the_checks() {
 }
 
 #[test]
+fn a_foreign_page_around_ours() {
+    let (_fixture, server) = served();
+    for path in ["/", "/one.html", "/no-such-page.html"] {
+        let answer = server.get(path);
+        let policy = answer.header("content-security-policy");
+        assert_eq!(policy, Some("frame-ancestors 'none'"), "{path}");
+    }
+}
+
+#[test]
 fn a_foreign_host() {
     let (_fixture, server) = served();
     let own = format!("Host: {}\r\n", server.address);
@@ -287,6 +297,7 @@ fn commands_that_are_no_chapters_server() {
         "cargo run -p ../tools/playground".to_owned(),
         "cargo run -p first --example ../src/lib".to_owned(),
         "cargo run -p first --example none".to_owned(),
+        "cargo run -p first --example -- --listen 127.0.0.1:0".to_owned(),
         "cargo run --manifest-path x -p first".to_owned(),
         "cargo run --config build.rustc=x -p first".to_owned(),
         "cargo run".to_owned(),

@@ -41,7 +41,7 @@ pub struct Figure {
     /// The names of what they own, in the order in which it is made.
     resources: &'static [&'static str],
     /// Who wakes a task if no task does, as a sentence begins.
-    outside: &'static str,
+    outside: Option<&'static str>,
     /// Whether the tasks stand in a list that is gone through again and again, and nobody is woken.
     rounds: bool,
     /// The step that is shown where there are no scripts, counted from 0.

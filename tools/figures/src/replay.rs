@@ -193,7 +193,8 @@ impl World {
                 }
                 self.queue(task);
                 let by = by.map(|by| self.tasks[by].name);
-                words.woken(name, by, &self.tasks[task].on, event.domain)
+                let words = words.woken(name, by, &self.tasks[task].on, event.domain);
+                words.context("nobody is named who wakes tasks from outside")?
             }
             What::Cancelled => {
                 let childless = !self.has_children(task);
@@ -224,7 +225,11 @@ impl World {
                     self.take_from_queue(task)?;
                     self.tasks[task].state = State::EndedBadly;
                     self.gone(task);
-                    words.dropped(name)
+                    let owns = self
+                        .things
+                        .iter()
+                        .any(|thing| thing.owner == Some(event.task));
+                    words.dropped(name, owns)
                 }
             }
         })
@@ -272,6 +277,10 @@ impl World {
         let former = thing.owner.replace(event.task);
         let thing = thing.name;
         let former = former.context("it was nobody's")?;
+        ensure!(
+            former != event.task,
+            "it owns that already, or two things were made on one line"
+        );
         let former = self.name(former)?;
         Ok(self.words().given(former, thing, name, spawned))
     }

@@ -75,9 +75,16 @@ impl Words {
         }
     }
 
-    pub(crate) fn woken(&self, name: &str, by: Option<&str>, on: &str, domain: usize) -> String {
+    /// `None` if the figure does not say who else may wake a task.
+    pub(crate) fn woken(
+        &self,
+        name: &str,
+        by: Option<&str>,
+        on: &str,
+        domain: usize,
+    ) -> Option<String> {
         let queue = self.queue(domain);
-        match by {
+        Some(match by {
             Some(by) if by == name => {
                 format!("{name} wakes itself: it enters {queue} again, at its end.")
             }
@@ -90,9 +97,9 @@ impl Words {
             }
             None => format!(
                 "{} wakes {name}, which enters {queue}.",
-                self.figure.outside
+                self.figure.outside?
             ),
-        }
+        })
     }
 
     pub(crate) fn cancelled(
@@ -150,8 +157,9 @@ impl Words {
         }
     }
 
-    pub(crate) fn dropped(&self, name: &str) -> String {
-        format!("{name} has its last turn: what it had is dropped, and it is gone.")
+    pub(crate) fn dropped(&self, name: &str, owns: bool) -> String {
+        let rest = if owns { "" } else { ", and it is gone" };
+        format!("{name} has its last turn: what it had is dropped{rest}.")
     }
 }
 

@@ -62,7 +62,7 @@ impl Program {
         };
         let example = match example {
             None => None,
-            Some(name) if is_there(root, Some(&package), name.as_deref()) => name,
+            Some(Some(name)) if is_there(root, Some(&package), Some(&name)) => Some(name),
             Some(_) => return Err(refuse("this chapter has no such example")),
         };
         let mut arguments = Vec::new();

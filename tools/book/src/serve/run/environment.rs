@@ -31,13 +31,17 @@ pub(super) fn program() -> BTreeMap<String, String> {
     only(|name| PROGRAM.contains(&name))
 }
 
-/// For cargo and the compiler.
+/// For cargo and the compiler, and so for tests that cargo runs.
 pub(super) fn tools() -> BTreeMap<String, String> {
-    only(|name| {
-        PROGRAM.contains(&name)
-            || TOOLS.contains(&name)
-            || TOOLS_BEGIN.iter().any(|start| name.starts_with(start))
-    })
+    only(is_for_tools)
+}
+
+fn is_for_tools(name: &str) -> bool {
+    let known = PROGRAM.contains(&name)
+        || TOOLS.contains(&name)
+        || TOOLS_BEGIN.iter().any(|start| name.starts_with(start));
+    // What a registry lets its owner in by is for nobody else.
+    known && !name.ends_with("_TOKEN")
 }
 
 fn only(wanted: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
@@ -45,4 +49,21 @@ fn only(wanted: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| wanted(name))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_for_tools;
+
+    #[test]
+    fn tools_get_no_secrets() {
+        assert!(is_for_tools("CARGO_REGISTRIES_OURS_INDEX"));
+        for secret in [
+            "CARGO_REGISTRIES_OURS_TOKEN",
+            "CARGO_REGISTRY_TOKEN",
+            "SSH_AUTH_SOCK",
+        ] {
+            assert!(!is_for_tools(secret), "{secret}");
+        }
+    }
 }

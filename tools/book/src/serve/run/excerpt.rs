@@ -67,7 +67,11 @@ impl Excerpt {
         book::with_anchor_replaced(&text, Path::new(path), anchor, "").map_err(refuse)?;
         let example = match file {
             ["examples", name] => name.strip_suffix(".rs").map(str::to_owned),
-            ["examples", folder, ..] => Some((*folder).to_owned()),
+            ["examples", below @ ..] => {
+                let user = user_of(&home.join("examples"), below)
+                    .map_err(|error| refuse(error.to_string()))?;
+                Some(user.ok_or_else(|| refuse("no example has this file as a part".to_owned()))?)
+            }
             _ => None,
         };
         Ok(Self {
@@ -77,6 +81,30 @@ impl Excerpt {
             example,
         })
     }
+}
+
+/// The example that a file below `examples` belongs to: that of its folder, or the first that says `#[path = "…"]` of it.
+fn user_of(examples: &Path, file: &[&str]) -> io::Result<Option<String>> {
+    if let [folder, ..] = file
+        && examples.join(folder).join("main.rs").is_file()
+    {
+        return Ok(Some((*folder).to_owned()));
+    }
+    let part = format!("#[path = {:?}]", file.join("/"));
+    let mut users = Vec::new();
+    for entry in fs::read_dir(examples)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|end| end == "rs")
+            && fs::read_to_string(&path)?.contains(&part)
+        {
+            users.extend(
+                path.file_stem()
+                    .and_then(|name| name.to_str())
+                    .map(str::to_owned),
+            );
+        }
+    }
+    Ok(users.into_iter().min())
 }
 
 /// Shows what a chapter does with the reader's `code` in it.
@@ -176,6 +204,7 @@ async fn tests(
         limits: Limits {
             // The tests of a chapter open more than a block does, and cargo is among them.
             descriptors: None,
+            memory: None,
             file: Limits::compiler().file,
             ..Limits::program(TESTS)
         },
@@ -244,7 +273,7 @@ impl Copy {
             )?;
             // The same versions as the chapter's own, which are on this machine already.
             let (locked, own) = (runner.root.join("Cargo.lock"), folder.join("Cargo.lock"));
-            if locked.exists() && !own.exists() {
+            if locked.exists() {
                 fs::copy(locked, own)?;
             }
             there.insert(folder.join("Cargo.lock"));
@@ -315,4 +344,23 @@ fn sweep(folder: &Path, there: &BTreeSet<PathBuf>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Excerpt;
+
+    #[test]
+    fn a_part_of_several_examples_is_shown_by_the_first() {
+        let root = book::root().expect("the tests are in the book");
+        for (place, example) in [
+            ("src/wake.rs:handle", None),
+            ("examples/todo_list.rs:run_all", Some("todo_list")),
+            ("examples/common/letter.rs:letter", Some("run_queue")),
+        ] {
+            let excerpt = Excerpt::parse(&root, &format!("chapters/ch02-scheduler/{place}"));
+            let excerpt = excerpt.expect("it is there");
+            assert_eq!(excerpt.example.as_deref(), example, "{place}");
+        }
+    }
 }

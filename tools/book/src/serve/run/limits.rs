@@ -16,7 +16,7 @@ pub(crate) const CLIENTS: usize = 8;
 
 const MIB: u64 = 1 << 20;
 
-/// What a process and all that it starts may use.
+/// What a program may use: time and output with all that it starts, the rest in each of its processes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Limits {
     pub(crate) time: Duration,
@@ -26,6 +26,8 @@ pub(crate) struct Limits {
     pub(crate) file: u64,
     /// Descriptors; what is usual for those who are trusted with more.
     pub(crate) descriptors: Option<u64>,
+    /// Bytes of memory that it writes to; what is usual for those who are trusted with more.
+    pub(crate) memory: Option<u64>,
 }
 
 impl Limits {
@@ -36,6 +38,7 @@ impl Limits {
             output: 256 * 1024,
             file: 64 * MIB,
             descriptors: Some(1024),
+            memory: Some(2048 * MIB),
         }
     }
 
@@ -46,6 +49,7 @@ impl Limits {
             output: 16 << 20,
             file: 2048 * MIB,
             descriptors: None,
+            memory: None,
         }
     }
 
@@ -62,6 +66,9 @@ impl Limits {
         lower(Resource::Core, 0)?;
         if let Some(descriptors) = self.descriptors {
             lower(Resource::Nofile, descriptors)?;
+        }
+        if let Some(memory) = self.memory {
+            lower(Resource::Data, memory)?;
         }
         Ok(())
     }

@@ -169,6 +169,8 @@ fn begin(runner: Arc<Runner>, what: What) -> Result<Response, Refusal> {
         };
         let ending = done.unwrap_or_else(|ending| ending);
         watcher.abort();
+        // It holds the run until it is gone.
+        let _ = watcher.await;
         runner.runs.end(&run);
         // Its place is free, and its folder gone, before the page hears of the end: unless a client still holds it.
         drop(run);

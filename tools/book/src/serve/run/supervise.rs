@@ -133,7 +133,8 @@ fn watch(
         Ok(News::TooMuch) => Some(End::Output),
         Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Some(End::Time),
     };
-    descendants::end_all()?;
+    // As long as something of it is left, its place is taken.
+    while descendants::end_all().is_err() {}
     let status = child.wait().context("cannot collect the program")?;
     descendants::collect();
     let server_gone = why == Some(End::Stopped);

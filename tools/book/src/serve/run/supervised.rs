@@ -37,7 +37,11 @@ impl<'r> Supervised<'r> {
     /// When the supervisor cannot be started.
     pub(super) async fn start(run: &'r Run, task: Task<'_>) -> Result<Self, String> {
         let cannot = |error: std::io::Error| format!("the supervisor cannot be started: {error}");
-        let me = std::env::current_exe().map_err(cannot)?;
+        // On Linux, this very program, even if another was built in its place since.
+        let me = match cfg!(target_os = "linux") {
+            true => "/proc/self/exe".into(),
+            false => std::env::current_exe().map_err(cannot)?,
+        };
         let mut child = Command::new(me)
             .arg("supervise")
             .stdin(Stdio::piped())
